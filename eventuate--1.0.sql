@@ -1,0 +1,164 @@
+/* eventuate--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION eventuate" to load this file. \quit
+
+-- ---------------------------------------------------------------------
+-- Schema and tables.  Where Eventuate's own schema is already there, it and
+-- its table message are adopted: never altered, never a member.
+-- ---------------------------------------------------------------------
+DO $$
+BEGIN
+	IF pg_catalog.to_regnamespace('eventuate') IS NULL THEN
+		CREATE SCHEMA eventuate;
+		GRANT USAGE ON SCHEMA eventuate TO PUBLIC;
+	END IF;
+END
+$$;
+
+-- An id as eventuate_send() gives it; for rows that are inserted by hand.
+CREATE FUNCTION eventuate.next_id() RETURNS text
+	AS 'MODULE_PATHNAME', 'next_id'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+DO $$
+BEGIN
+	IF pg_catalog.to_regclass('eventuate.message') IS NULL THEN
+		CREATE TABLE eventuate.message (
+			id pg_catalog.varchar(1000) PRIMARY KEY,
+			destination pg_catalog.text NOT NULL,
+			headers pg_catalog.text NOT NULL,
+			payload pg_catalog.text NOT NULL,
+			published pg_catalog.int2 DEFAULT 0,
+			message_partition pg_catalog.int2,
+			creation_time pg_catalog.int8,
+			txid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+		);
+		PERFORM pg_catalog.pg_extension_config_dump('eventuate.message', '');
+	END IF;
+END
+$$;
+
+CREATE TABLE eventuate.record (
+	id text PRIMARY KEY DEFAULT eventuate.next_id(),
+	topic text NOT NULL,
+	key bytea,
+	value bytea,
+	headers jsonb,
+	partition int4 CHECK (partition >= 0),
+	record_time timestamptz,
+	creation_time int8,
+	txid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+);
+SELECT pg_catalog.pg_extension_config_dump('eventuate.record', '');
+
+-- What makes a table an outbox: its label, a JSON object.
+SECURITY LABEL FOR eventuate ON TABLE eventuate.message IS '{"format": "eventuate"}';
+SECURITY LABEL FOR eventuate ON TABLE eventuate.record IS '{"format": "record"}';
+
+-- What is known to be published, and of which database; one row.  Rows of the
+-- outboxes that "snapshot" does not see may still have to be sent.
+CREATE TABLE eventuate.progress (
+	snapshot pg_snapshot NOT NULL,
+	timeline int8,
+	database oid NOT NULL,
+	paused bool NOT NULL DEFAULT false
+);
+CREATE UNIQUE INDEX progress_one_row ON eventuate.progress ((true));
+
+-- The current snapshot, with this transaction added as still running: what it
+-- has inserted into an adopted table is yet to be published.
+INSERT INTO eventuate.progress (snapshot, database)
+SELECT CASE WHEN own >= pg_snapshot_xmax(s) THEN s
+			ELSE (least(own::text::numeric, pg_snapshot_xmin(s)::text::numeric) || ':' || pg_snapshot_xmax(s) || ':' ||
+				  (SELECT string_agg(x::text, ',' ORDER BY x::text::numeric)
+				   FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS running(x)))::pg_snapshot
+	   END,
+	   (SELECT oid FROM pg_database WHERE datname = current_database())
+FROM (SELECT pg_current_xact_id() AS own, pg_current_snapshot() AS s) AS t;
+
+-- ---------------------------------------------------------------------
+-- Sending.  Everybody may call these: what counts is INSERT on the table.
+-- ---------------------------------------------------------------------
+CREATE FUNCTION eventuate_send(channel text, payload text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_send(channel text, payload json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_send(channel text, payload jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send_jsonb'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION eventuate_produce(topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value bytea, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_bytea'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_jsonb'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- The same with a key of bytes.
+CREATE FUNCTION eventuate_produce(topic text, value text, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_key'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value bytea, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_bytea_key'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value json, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_key'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION eventuate_produce(topic text, value jsonb, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_produce_jsonb_key'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- ---------------------------------------------------------------------
+-- Steering: for those to whom it is granted.
+-- ---------------------------------------------------------------------
+CREATE FUNCTION eventuate_pause() RETURNS void
+	AS 'MODULE_PATHNAME', 'eventuate_pause'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION eventuate_resume(skip_existing bool DEFAULT false) RETURNS void
+	AS 'MODULE_PATHNAME', 'eventuate_resume'
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION eventuate_kafka_settings(OUT name text, OUT value text) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'eventuate_kafka_settings'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION pg_stat_reset_eventuate() RETURNS void
+	AS 'MODULE_PATHNAME', 'pg_stat_reset_eventuate'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+REVOKE ALL ON FUNCTION eventuate_pause() FROM PUBLIC;
+REVOKE ALL ON FUNCTION eventuate_resume(bool) FROM PUBLIC;
+REVOKE ALL ON FUNCTION eventuate_kafka_settings() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_stat_reset_eventuate() FROM PUBLIC;
+
+-- ---------------------------------------------------------------------
+-- What is going on.
+-- ---------------------------------------------------------------------
+CREATE FUNCTION eventuate.stat_databases(
+	OUT datid oid, OUT datname name, OUT pid int, OUT state text, OUT slot_name text,
+	OUT published_lsn pg_lsn, OUT published_through timestamptz,
+	OUT messages int8, OUT bytes int8, OUT in_flight int8, OUT unconfirmed int8,
+	OUT dead_letters int8, OUT lag_bytes int8,
+	OUT last_error text, OUT last_error_time timestamptz, OUT stats_reset timestamptz) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'stat_databases'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION eventuate.stat_databases() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION eventuate.stat_databases() TO pg_monitor;
+
+CREATE VIEW pg_stat_eventuate AS SELECT * FROM eventuate.stat_databases();
+REVOKE ALL ON pg_stat_eventuate FROM PUBLIC;
+GRANT SELECT ON pg_stat_eventuate TO pg_monitor;
+
+-- At commit the launcher starts this database's publisher.
+CREATE FUNCTION eventuate.request_publisher() RETURNS void
+	AS 'MODULE_PATHNAME', 'request_publisher'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION eventuate.request_publisher() FROM PUBLIC;
+SELECT eventuate.request_publisher();

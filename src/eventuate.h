@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * eventuate.h
+ *	  The vocabulary that every module shares.
+ *
+ * This is floor 0: it includes no other header of ours.  A message is what an
+ * application sends; a record is what Kafka stores of it.  EvMessage is the
+ * one form in which a message travels inside the publisher: the decoder (and
+ * recovery, which reads the tables) builds it, the producer hands it to Kafka,
+ * and neither knows the other.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EVENTUATE_H
+#define EVENTUATE_H
+
+#ifndef FRONTEND
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#endif
+
+/* Kafka's own limit on the name of a topic, in bytes. */
+#define EV_TOPIC_MAX_LENGTH 249
+
+/* What Kafka's record format adds to key, value and headers; an upper bound. */
+#define EV_RECORD_OVERHEAD 100
+
+/* EvMessage.partition: let the partitioner choose. */
+#define EV_ANY_PARTITION (-1)
+
+/* Length of a message id in text form, without a terminating NUL. */
+#define EV_ID_LENGTH 33
+
+/* One header of a Kafka record; value == NULL is Kafka's null. */
+typedef struct EvHeader
+{
+	const char *name;			/* NUL-terminated UTF-8 */
+	const char *value;
+	size_t		value_length;
+} EvHeader;
+
+/*
+ * A message, ready to become a Kafka record.  All text is UTF-8.  Pointers
+ * belong to whoever built the message and are valid only during the call
+ * that passes it on.
+ */
+typedef struct EvMessage
+{
+	const char *id;				/* NUL-terminated; names the row in errors */
+	const char *topic;			/* NUL-terminated */
+	const char *key;			/* NULL: no key */
+	size_t		key_length;
+	const char *value;			/* NULL: a tombstone */
+	size_t		value_length;
+	const EvHeader *headers;
+	int			header_count;
+	int32		partition;		/* or EV_ANY_PARTITION */
+	int64		timestamp;		/* ms since 1970; 0: the time of publishing */
+} EvMessage;
+
+#ifndef FRONTEND
+/*
+ * Which transaction a message comes from.  end_lsn is the end of its commit
+ * record: the only position by which publishing is ever resumed.  Recovery,
+ * which reads tables, passes InvalidXLogRecPtr.
+ */
+typedef struct EvOrigin
+{
+	XLogRecPtr	end_lsn;
+	TransactionId xid;
+	TimestampTz commit_time;
+} EvOrigin;
+
+/*
+ * Where decoded messages go.  Calls come in commit order: for each
+ * transaction with something for us its messages in the order in which they
+ * were sent, then one commit.  malformed() reports a row that cannot be a
+ * message; it names the row and says why.  Any of them may throw.
+ */
+typedef struct EvSink
+{
+	void		(*message) (const EvOrigin *origin, const EvMessage *message);
+	void		(*malformed) (const EvOrigin *origin, const char *row,
+							  const char *reason);
+	void		(*commit) (const EvOrigin *origin);
+} EvSink;
+#endif
+
+#endif							/* EVENTUATE_H */

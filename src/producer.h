@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer.h
+ *	  The librdkafka producer: records out, delivery reports in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_PRODUCER_H
+#define EV_PRODUCER_H
+
+#include "eventuate.h"
+
+struct rd_kafka_conf_s;
+
+typedef enum EvSendResult
+{
+	EV_SEND_QUEUED,				/* a delivery report will follow */
+	EV_SEND_FULL,				/* queue full: serve reports, then try again */
+	EV_SEND_REFUSED				/* Kafka will never take it */
+} EvSendResult;
+
+/* Kafka's verdict on one record. */
+typedef struct EvDelivery
+{
+	uint64		ticket;			/* as passed to ev_producer_send */
+	bool		delivered;
+	const char *topic;
+	int32		partition;
+	const char *key;			/* not NUL-terminated */
+	size_t		key_length;
+	const char *value;			/* not NUL-terminated */
+	size_t		value_length;
+	const char *error_name;		/* Kafka's name of the error; not delivered */
+	const char *error;			/* the same in words */
+} EvDelivery;
+
+/* What the producer tells of the cluster between delivery reports. */
+typedef enum EvKafkaState
+{
+	EV_KAFKA_UNKNOWN,			/* has not answered yet */
+	EV_KAFKA_UP,
+	EV_KAFKA_DOWN,				/* see ev_producer_error() */
+	EV_KAFKA_FATAL				/* this producer can go on no more */
+} EvKafkaState;
+
+typedef void (*EvDeliveryCallback) (const EvDelivery *delivery);
+
+extern void ev_producer_open(struct rd_kafka_conf_s *conf);
+extern int	ev_producer_fd(void);
+extern EvSendResult ev_producer_send(const EvMessage *message, uint64 ticket,
+									 const char **error_name,
+									 const char **error);
+extern int	ev_producer_poll(EvDeliveryCallback callback);
+extern EvKafkaState ev_producer_state(void);
+extern const char *ev_producer_error(void);
+extern void ev_producer_close(void);
+
+#endif							/* EV_PRODUCER_H */

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  Every setting of the extension, and the librdkafka properties.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_SETTINGS_H
+#define EV_SETTINGS_H
+
+typedef enum EvRecordTimestamp
+{
+	EV_TIMESTAMP_PUBLISH,
+	EV_TIMESTAMP_COMMIT
+} EvRecordTimestamp;
+
+extern char *ev_kafka;
+extern char *ev_kafka_file;
+extern char *ev_databases;
+extern int	ev_max_message_size;	/* bytes */
+extern int	ev_queue_size;		/* kB */
+extern int	ev_record_timestamp;	/* EvRecordTimestamp */
+
+/* An opaque rd_kafka_conf_t: only settings.c and producer.c know librdkafka. */
+struct rd_kafka_conf_s;
+
+extern void ev_settings_init(void);
+extern bool ev_settings_database_allowed(const char *database);
+extern bool ev_settings_kafka_configured(const char *database);
+extern struct rd_kafka_conf_s *ev_settings_kafka_conf(const char *database,
+													  char **error,
+													  char **hint);
+extern char *ev_settings_kafka_fingerprint(const char *database);
+
+#endif							/* EV_SETTINGS_H */

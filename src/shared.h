@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.h
+ *	  Shared memory: what our processes and the backends tell each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_SHARED_H
+#define EV_SHARED_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/spin.h"
+
+#include "eventuate.h"
+
+/* Databases with the extension that one server can show and publish. */
+#define EV_MAX_DATABASES 256
+
+#define EV_ERROR_LENGTH 512
+
+typedef enum EvState
+{
+	EV_STATE_STARTING,
+	EV_STATE_RECOVERING,
+	EV_STATE_CATCHING_UP,
+	EV_STATE_STREAMING,
+	EV_STATE_WAITING,
+	EV_STATE_PAUSED,
+	EV_STATE_STOPPED,
+	EV_STATE_NOT_CONFIGURED
+} EvState;
+
+/*
+ * One database.  The entry is made when somebody asks for a publisher and
+ * lives until the launcher learns that the database or its extension is gone.
+ */
+typedef struct EvDatabase
+{
+	slock_t		mutex;			/* protects all plain fields */
+	Oid			datid;			/* InvalidOid: the entry is free */
+	bool		installed;		/* a publisher has seen the extension */
+	int			pid;			/* of the publisher; 0: none */
+	Latch	   *latch;			/* its latch; NULL: none */
+	int			holder;			/* pid of a backend that wants us away; 0: none */
+	TimestampTz restart_at;		/* not started again before */
+	int			failures;		/* in a row, for the back-off */
+
+	EvState		state;
+	XLogRecPtr	published_lsn;
+	TimestampTz published_through;
+	uint64		messages;
+	uint64		bytes;
+	uint64		in_flight;
+	uint64		unconfirmed;
+	uint64		dead_letters;
+	char		last_error[EV_ERROR_LENGTH];
+	TimestampTz last_error_time;
+	TimestampTz stats_reset;
+
+	/* Written by committing backends without the mutex. */
+	pg_atomic_uint32 sleeping;	/* the publisher waits: a commit sets its latch */
+	pg_atomic_uint32 recheck;	/* pause, resume, reset: read progress again */
+	pg_atomic_uint64 commit_lsn;	/* end of the newest asynchronous commit */
+} EvDatabase;
+
+extern void ev_shared_init(void);
+extern bool ev_shared_ready(void);
+extern void ev_shared_require(const char *what);
+
+extern EvDatabase *ev_shared_find(Oid datid);
+extern EvDatabase *ev_shared_get(Oid datid);
+extern EvDatabase *ev_shared_entry(int index);
+extern void ev_shared_remove(EvDatabase *database);
+
+extern void ev_shared_next_id(char *id);
+
+extern void ev_shared_set_launcher(Latch *latch);
+extern void ev_shared_wake_launcher(void);
+extern void ev_shared_wake(EvDatabase *database);
+extern void ev_shared_recheck_at_commit(void);
+extern void ev_shared_request_at_commit(void);
+
+extern void ev_shared_set_state(EvDatabase *database, EvState state);
+extern void ev_shared_set_error(EvDatabase *database, const char *error);
+
+#endif							/* EV_SHARED_H */
