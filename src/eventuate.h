@@ -61,6 +61,13 @@ typedef struct EvMessage
 } EvMessage;
 
 #ifndef FRONTEND
+/* A point in time as Kafka and Eventuate count it: ms since 1970. */
+static inline int64
+ev_epoch_ms(TimestampTz time)
+{
+	return (time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;
+}
+
 /*
  * Which transaction a message comes from.  end_lsn is the end of its commit
  * record: the only position by which publishing is ever resumed.  Recovery,

@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the PostgreSQL majors that we run on, 15 to 18.
+ *
+ * The only file that names PG_VERSION_NUM.  Call sites read as if there were
+ * one PostgreSQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_COMPAT_H
+#define EV_COMPAT_H
+
+#ifndef FRONTEND
+
+#include "catalog/pg_database.h"
+#include "replication/logical.h"
+#include "replication/reorderbuffer.h"
+#include "replication/slot.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+/* The new row of a decoded INSERT. */
+static inline HeapTuple
+ev_change_newtuple_compat(ReorderBufferChange *change)
+{
+#if PG_VERSION_NUM >= 170000
+	return change->data.tp.newtuple;
+#else
+	return change->data.tp.newtuple ? &change->data.tp.newtuple->tuple : NULL;
+#endif
+}
+
+static inline void
+ev_slot_create_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false, false, false);
+#else
+	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false);
+#endif
+}
+
+static inline void
+ev_slot_acquire_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 180000
+	ReplicationSlotAcquire(name, true, true);
+#else
+	ReplicationSlotAcquire(name, true);
+#endif
+}
+
+/* Is the slot a standby's copy of a failover slot, fit for use here? */
+static inline bool
+ev_slot_synced_compat(const ReplicationSlot *slot)
+{
+#if PG_VERSION_NUM >= 170000
+	return slot->data.synced;
+#else
+	return false;
+#endif
+}
+
+static inline bool
+ev_slot_invalidated_compat(const ReplicationSlot *slot)
+{
+#if PG_VERSION_NUM >= 160000
+	return slot->data.invalidated != RS_INVAL_NONE;
+#else
+	return slot->data.invalidated_at != InvalidXLogRecPtr;
+#endif
+}
+
+/* A set that lives as long as the process. */
+static inline WaitEventSet *
+ev_create_wait_event_set_compat(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+static inline bool
+ev_database_ownercheck_compat(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
+}
+
+#endif							/* !FRONTEND */
+
+#endif							/* EV_COMPAT_H */

@@ -1,0 +1,288 @@
+/*-------------------------------------------------------------------------
+ *
+ * decoder.c
+ *	  The output plugin: decoded changes of WAL become messages.
+ *
+ * In the publisher messages go to its sink, in the process.  For anybody else
+ * who reads a slot with this plugin (pg_logical_slot_peek_changes(),
+ * pg_recvlogical) each is written as one line of JSON.  Either way only
+ * INSERTs into outboxes count; rows that a subscription applies do not.
+ *
+ * No user table is read here: callbacks run under the historic snapshot, in a
+ * transaction that is aborted afterwards.  The decoder knows nothing of Kafka
+ * and keeps nothing between transactions, so a restart is nothing to it.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "common/base64.h"
+#include "mb/pg_wchar.h"
+#include "replication/logical.h"
+#include "replication/output_plugin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "decoder.h"
+#include "message.h"
+#include "outbox.h"
+
+/* State of one decoding session. */
+typedef struct Decoder
+{
+	MemoryContext row_context;	/* reset with each row */
+	bool		include_time;	/* text form: print the time of commit */
+	bool		in_transaction; /* something of this one went to the sink */
+	EvOrigin	origin;
+} Decoder;
+
+/* Where messages go in the publisher; NULL: the text form. */
+static const EvSink *publisher_sink = NULL;
+
+extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);
+
+/* From now on this process's decoding goes to "sink".  For the publisher. */
+void
+ev_decoder_set_sink(const EvSink *sink)
+{
+	publisher_sink = sink;
+}
+
+static void
+read_options(Decoder *decoder, List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = (DefElem *) lfirst(cell);
+
+		if (strcmp(option->defname, "include_time") == 0)
+		{
+			if (option->arg != NULL &&
+				!parse_bool(strVal(option->arg), &decoder->include_time))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("could not parse value \"%s\" for parameter \"%s\"",
+								strVal(option->arg), option->defname)));
+		}
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized option \"%s\" of output plugin \"eventuate\"",
+							option->defname),
+					 errhint("The only option is \"include_time\".")));
+	}
+}
+
+static void
+decoder_startup(LogicalDecodingContext *ctx, OutputPluginOptions *options,
+				bool is_init)
+{
+	Decoder    *decoder = palloc0(sizeof(Decoder));
+
+	decoder->row_context = AllocSetContextCreate(ctx->context,
+												 "eventuate decoded row",
+												 ALLOCSET_DEFAULT_SIZES);
+	decoder->include_time = true;
+	read_options(decoder, ctx->output_plugin_options);
+	ctx->output_plugin_private = decoder;
+	options->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
+	options->receive_rewrites = false;
+}
+
+static void
+decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+
+	decoder->in_transaction = false;
+	decoder->origin.end_lsn = txn->end_lsn;
+	decoder->origin.xid = txn->xid;
+	decoder->origin.commit_time = txn->xact_time.commit_time;
+}
+
+/* Appends bytes as a JSON member: a string, or base64 if they are no UTF-8. */
+static void
+append_bytes(StringInfo out, const char *name, const char *bytes, size_t length)
+{
+	if (bytes == NULL)
+		appendStringInfo(out, "\"%s\":null", name);
+	else if (pg_verify_mbstr(PG_UTF8, bytes, length, true))
+	{
+		appendStringInfo(out, "\"%s\":", name);
+		ev_message_append_string(out, bytes, length);
+	}
+	else
+	{
+		int			size = pg_b64_enc_len(length);
+		char	   *encoded = palloc(size + 1);
+		int			used = pg_b64_encode((const void *) bytes, length,
+										 encoded, size);
+
+		appendStringInfo(out, "\"%s_base64\":\"%.*s\"", name, used, encoded);
+	}
+}
+
+static void
+append_headers(StringInfo out, const EvMessage *message)
+{
+	appendStringInfoString(out, "\"headers\":[");
+	for (int i = 0; i < message->header_count; i++)
+	{
+		const EvHeader *header = &message->headers[i];
+
+		appendStringInfoString(out, i == 0 ? "{\"key\":" : ",{\"key\":");
+		ev_message_append_string(out, header->name, strlen(header->name));
+		appendStringInfoChar(out, ',');
+		append_bytes(out, "value", header->value, header->value_length);
+		appendStringInfoChar(out, '}');
+	}
+	appendStringInfoChar(out, ']');
+}
+
+/* The message as one line of JSON, in the database's encoding. */
+static void
+write_message(LogicalDecodingContext *ctx, const EvMessage *message)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfoString(&line, "{\"topic\":");
+	ev_message_append_string(&line, message->topic, strlen(message->topic));
+	appendStringInfoChar(&line, ',');
+	append_bytes(&line, "key", message->key, message->key_length);
+	appendStringInfoChar(&line, ',');
+	append_bytes(&line, "value", message->value, message->value_length);
+	appendStringInfoChar(&line, ',');
+	append_headers(&line, message);
+	if (message->partition == EV_ANY_PARTITION)
+		appendStringInfoString(&line, ",\"partition\":null");
+	else
+		appendStringInfo(&line, ",\"partition\":%d", message->partition);
+	if (decoder->include_time)
+		appendStringInfo(&line, ",\"time\":\"%s\"",
+						 timestamptz_to_str(decoder->origin.commit_time));
+	appendStringInfoChar(&line, '}');
+
+	OutputPluginPrepareWrite(ctx, true);
+	appendStringInfoString(ctx->out, pg_any_to_server(line.data, line.len, PG_UTF8));
+	OutputPluginWrite(ctx, true);
+}
+
+static void
+write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
+{
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfoString(&line, "{\"malformed\":");
+	ev_message_append_string(&line, row->name, strlen(row->name));
+	appendStringInfoString(&line, ",\"reason\":");
+	ev_message_append_string(&line, row->reason, strlen(row->reason));
+	appendStringInfoChar(&line, '}');
+
+	OutputPluginPrepareWrite(ctx, true);
+	appendBinaryStringInfo(ctx->out, line.data, line.len);
+	OutputPluginWrite(ctx, true);
+}
+
+/*
+ * Was the row written by the transaction that its txid names?  If not it was
+ * restored or copied from elsewhere and is not ours to publish.
+ */
+static bool
+is_own_row(const EvRow *row, const ReorderBufferTXN *txn)
+{
+	FullTransactionId next;
+	uint32		epoch;
+
+	if (!FullTransactionIdIsValid(row->txid))
+		return true;
+	if (XidFromFullTransactionId(row->txid) != txn->xid)
+		return false;
+	next = ReadNextFullTransactionId();
+	epoch = EpochFromFullTransactionId(next);
+	if (txn->xid > XidFromFullTransactionId(next))
+		epoch--;
+	return EpochFromFullTransactionId(row->txid) == epoch;
+}
+
+static void
+emit_row(LogicalDecodingContext *ctx, EvRowKind kind, const EvRow *row)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+
+	decoder->in_transaction = true;
+	if (kind == EV_ROW_MESSAGE && publisher_sink != NULL)
+		publisher_sink->message(&decoder->origin, &row->message);
+	else if (kind == EV_ROW_MESSAGE)
+		write_message(ctx, &row->message);
+	else if (publisher_sink != NULL)
+		publisher_sink->malformed(&decoder->origin, row->name, row->reason);
+	else
+		write_malformed(ctx, row);
+}
+
+static void
+decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+			   Relation relation, ReorderBufferChange *change)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	const EvOutbox *outbox;
+	HeapTuple	tuple;
+	MemoryContext old_context;
+	EvRowKind	kind;
+	EvRow		row;
+
+	if (change->action != REORDER_BUFFER_CHANGE_INSERT)
+		return;
+	old_context = MemoryContextSwitchTo(decoder->row_context);
+	outbox = ev_outbox_find(relation);
+	tuple = ev_change_newtuple_compat(change);
+	if (outbox != NULL && tuple != NULL)
+	{
+		kind = ev_outbox_read(outbox, relation, tuple, &row);
+		if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
+			emit_row(ctx, kind, &row);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(decoder->row_context);
+}
+
+static void
+decoder_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+			   XLogRecPtr commit_lsn)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+
+	if (decoder->in_transaction && publisher_sink != NULL)
+		publisher_sink->commit(&decoder->origin);
+	decoder->in_transaction = false;
+}
+
+/* Rows applied by a subscription were another database's messages. */
+static bool
+decoder_filter_by_origin(LogicalDecodingContext *ctx, RepOriginId origin)
+{
+	return origin != InvalidRepOriginId;
+}
+
+/* What PostgreSQL looks up in the library that a slot names as its plugin. */
+void
+_PG_output_plugin_init(OutputPluginCallbacks *callbacks)
+{
+	callbacks->startup_cb = decoder_startup;
+	callbacks->begin_cb = decoder_begin;
+	callbacks->change_cb = decoder_change;
+	callbacks->commit_cb = decoder_commit;
+	callbacks->filter_by_origin_cb = decoder_filter_by_origin;
+}

@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox.h
+ *	  Which tables are outboxes, and how a row of one becomes a message.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_OUTBOX_H
+#define EV_OUTBOX_H
+
+#include "access/htup.h"
+#include "access/transam.h"
+#include "utils/relcache.h"
+
+#include "eventuate.h"
+
+/* The layouts that we can read; a table's label names its own. */
+typedef enum EvFormat
+{
+	EV_FORMAT_EVENTUATE,		/* Tram's message table */
+	EV_FORMAT_RECORD			/* plain Kafka records */
+} EvFormat;
+
+/* What a column is to us; the order is that of the tables in outbox.c. */
+typedef enum EvColumn
+{
+	EV_COLUMN_ID,
+	EV_COLUMN_TOPIC,
+	EV_COLUMN_HEADERS,
+	EV_COLUMN_VALUE,
+	EV_COLUMN_PUBLISHED,
+	EV_COLUMN_TXID,
+	EV_COLUMN_KEY,
+	EV_COLUMN_PARTITION,
+	EV_COLUMN_TIME,
+	EV_COLUMN_COUNT
+} EvColumn;
+
+typedef struct EvOutbox
+{
+	EvFormat	format;
+	AttrNumber	columns[EV_COLUMN_COUNT];	/* 0: the table has none */
+	Oid			types[EV_COLUMN_COUNT];
+	const char *problem;		/* why no row of it can be read, or NULL */
+} EvOutbox;
+
+typedef enum EvRowKind
+{
+	EV_ROW_MESSAGE,
+	EV_ROW_PUBLISHED,			/* marked so, or not of this cluster */
+	EV_ROW_MALFORMED
+} EvRowKind;
+
+typedef struct EvRow
+{
+	EvMessage	message;
+	FullTransactionId txid;		/* invalid: the table has no such column */
+	const char *name;			/* malformed: names the row */
+	const char *reason;			/* malformed: says why */
+} EvRow;
+
+extern void ev_outbox_init(void);
+extern const EvOutbox *ev_outbox_find(Relation relation);
+extern EvRowKind ev_outbox_read(const EvOutbox *outbox, Relation relation,
+								HeapTuple tuple, EvRow *row);
+
+#endif							/* EV_OUTBOX_H */

@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.c
+ *	  Shared memory: what our processes and the backends tell each other.
+ *
+ * Owns the one shared structure: an entry for each database with a publisher
+ * (or with a wish for one), the stamp of the newest message id, the launcher's
+ * latch.  It holds plain values and latches only, never a handle of a library.
+ *
+ * Promises: a commit costs a session no lock and, unless the publisher sleeps,
+ * no system call.  Ids are unique over backends and restarts and ascend in
+ * send order, also when the clock goes back.
+ *
+ * A restart of the server (a crash restart too) begins with nothing: counters
+ * at zero, a new random node for ids; the launcher finds the databases again.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
+
+#include "eventuate.h"
+#include "message.h"
+#include "shared.h"
+
+typedef struct EvShared
+{
+	LWLock	   *lock;			/* for adding and removing entries */
+	slock_t		mutex;			/* for launcher */
+	Latch	   *launcher;
+	uint64		node;			/* 48 random bits: this start of the server */
+	pg_atomic_uint64 stamp;		/* of the newest id */
+	pg_atomic_uint32 generation;	/* rises when entries come or go */
+	EvDatabase	databases[EV_MAX_DATABASES];
+} EvShared;
+
+static EvShared *shared = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+/* What this session's transaction asks for at its commit. */
+static bool recheck_wanted = false;
+static bool publisher_wanted = false;
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(EvShared)));
+	RequestNamedLWLockTranche("eventuate", 1);
+}
+
+/*
+ * 48 random bits in the place of a MAC address: the multicast bit is set, so
+ * that no real address is ever equal, and the top bit is clear, so that ids
+ * compare alike as signed and unsigned numbers.
+ */
+static uint64
+random_node(void)
+{
+	uint64		node;
+
+	if (!pg_strong_random(&node, sizeof(node)))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	node &= UINT64CONST(0x7fffffffffff);
+	return node | (UINT64CONST(1) << 40);
+}
+
+static void
+init_database(EvDatabase *database)
+{
+	memset(database, 0, sizeof(EvDatabase));
+	SpinLockInit(&database->mutex);
+	pg_atomic_init_u32(&database->sleeping, 0);
+	pg_atomic_init_u32(&database->recheck, 0);
+	pg_atomic_init_u64(&database->commit_lsn, 0);
+}
+
+static void
+startup_shmem(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("eventuate", sizeof(EvShared), &found);
+	if (!found)
+	{
+		shared->lock = &GetNamedLWLockTranche("eventuate")->lock;
+		SpinLockInit(&shared->mutex);
+		shared->launcher = NULL;
+		shared->node = random_node();
+		pg_atomic_init_u64(&shared->stamp, 0);
+		pg_atomic_init_u32(&shared->generation, 1);
+		for (int i = 0; i < EV_MAX_DATABASES; i++)
+			init_database(&shared->databases[i]);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Is the library preloaded, so that there is shared memory of ours? */
+bool
+ev_shared_ready(void)
+{
+	return shared != NULL;
+}
+
+/* Throws unless the library is preloaded; "what" is the caller's name. */
+void
+ev_shared_require(const char *what)
+{
+	if (shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s requires eventuate to be preloaded", what),
+				 errdetail("Messages are published by a background worker, which starts with the server."),
+				 errhint("Add \"eventuate\" to shared_preload_libraries in postgresql.conf and restart the server.")));
+}
+
+/*
+ * The entry of a database, or NULL.  Needs no lock: an entry found may be
+ * removed at any time by the launcher, whose readers must cope with stale
+ * numbers, never with a dangling pointer.
+ */
+EvDatabase *
+ev_shared_find(Oid datid)
+{
+	for (int i = 0; i < EV_MAX_DATABASES; i++)
+	{
+		if (shared->databases[i].datid == datid)
+			return &shared->databases[i];
+	}
+	return NULL;
+}
+
+/* The entry of a database, made if need be; NULL if all are taken. */
+EvDatabase *
+ev_shared_get(Oid datid)
+{
+	EvDatabase *database;
+
+	Assert(OidIsValid(datid));
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	database = ev_shared_find(datid);
+	if (database == NULL)
+	{
+		database = ev_shared_find(InvalidOid);
+		if (database != NULL)
+		{
+			init_database(database);
+			database->stats_reset = GetCurrentTimestamp();
+			database->datid = datid;
+			pg_atomic_fetch_add_u32(&shared->generation, 1);
+		}
+	}
+	LWLockRelease(shared->lock);
+	return database;
+}
+
+/* The index-th entry, free ones too; NULL past the end. */
+EvDatabase *
+ev_shared_entry(int index)
+{
+	return index < EV_MAX_DATABASES ? &shared->databases[index] : NULL;
+}
+
+/* Frees an entry; for the launcher, once no publisher runs for it. */
+void
+ev_shared_remove(EvDatabase *database)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&database->mutex);
+	database->datid = InvalidOid;
+	database->installed = false;
+	SpinLockRelease(&database->mutex);
+	pg_atomic_fetch_add_u32(&shared->generation, 1);
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * Writes a new message id: EV_ID_LENGTH characters and a NUL.  The stamp (ms
+ * and a 16-bit counter in one number) only ever rises; when the counter is
+ * spent or the clock goes back it runs ahead of the clock.
+ */
+void
+ev_shared_next_id(char *id)
+{
+	uint64		now_ms = (uint64) ev_epoch_ms(GetCurrentTimestamp());
+	uint64		previous = pg_atomic_read_u64(&shared->stamp);
+	uint64		stamp;
+
+	do
+		stamp = ev_message_next_stamp(previous, now_ms);
+	while (!pg_atomic_compare_exchange_u64(&shared->stamp, &previous, stamp));
+	ev_message_format_id(id, stamp, shared->node);
+}
+
+/* For the launcher: whose latch requests set; NULL when it exits. */
+void
+ev_shared_set_launcher(Latch *latch)
+{
+	SpinLockAcquire(&shared->mutex);
+	shared->launcher = latch;
+	SpinLockRelease(&shared->mutex);
+}
+
+void
+ev_shared_wake_launcher(void)
+{
+	Latch	   *latch;
+
+	SpinLockAcquire(&shared->mutex);
+	latch = shared->launcher;
+	SpinLockRelease(&shared->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+/* Wakes a database's publisher, if it has one. */
+void
+ev_shared_wake(EvDatabase *database)
+{
+	Latch	   *latch;
+
+	SpinLockAcquire(&database->mutex);
+	latch = database->latch;
+	SpinLockRelease(&database->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+/* At this transaction's commit the publisher reads its progress row again. */
+void
+ev_shared_recheck_at_commit(void)
+{
+	recheck_wanted = true;
+}
+
+/* At this transaction's commit the launcher is asked for a publisher. */
+void
+ev_shared_request_at_commit(void)
+{
+	publisher_wanted = true;
+}
+
+/* This session's entry; remembered, so that commits do not search. */
+static EvDatabase *
+my_database(void)
+{
+	static EvDatabase *mine = NULL;
+	static uint32 generation = 0;
+	uint32		now = pg_atomic_read_u32(&shared->generation);
+
+	if (now != generation)
+	{
+		mine = ev_shared_find(MyDatabaseId);
+		generation = now;
+	}
+	return mine;
+}
+
+/* Raises an atomic LSN to at least "lsn". */
+static void
+raise_lsn(pg_atomic_uint64 *target, XLogRecPtr lsn)
+{
+	uint64		current = pg_atomic_read_u64(target);
+
+	while (current < lsn &&
+		   !pg_atomic_compare_exchange_u64(target, &current, lsn))
+		;
+}
+
+/*
+ * Something was committed in this database: the publisher may have to look.
+ * With synchronous_commit = off the commit may not be flushed yet; the
+ * publisher does that itself, up to commit_lsn.
+ */
+static void
+announce_commit(EvDatabase *database, XLogRecPtr commit_end)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		raise_lsn(&database->commit_lsn, commit_end);
+
+	/* Pairs with the publisher, which raises the flag, then looks at WAL. */
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&database->sleeping) != 0 &&
+		pg_atomic_exchange_u32(&database->sleeping, 0) != 0)
+		ev_shared_wake(database);
+}
+
+/* Carries out what this transaction asked for. */
+static void
+serve_requests(EvDatabase *database)
+{
+	if (publisher_wanted && (database == NULL || !database->installed))
+	{
+		database = ev_shared_get(MyDatabaseId);
+		if (database != NULL)
+			database->restart_at = 0;
+		ev_shared_wake_launcher();
+	}
+	if (recheck_wanted && database != NULL)
+	{
+		pg_atomic_write_u32(&database->recheck, 1);
+		ev_shared_wake(database);
+	}
+}
+
+/*
+ * Runs at the end of every transaction of every backend.  COMMIT PREPARED
+ * comes here too: it is a transaction that wrote WAL.  Must not throw.
+ */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	static XLogRecPtr last_commit_end = InvalidXLogRecPtr;
+
+	if (shared == NULL || !OidIsValid(MyDatabaseId))
+		return;
+	if (event == XACT_EVENT_COMMIT)
+	{
+		EvDatabase *database = my_database();
+
+		if (database != NULL && XactLastCommitEnd != last_commit_end)
+		{
+			last_commit_end = XactLastCommitEnd;
+			announce_commit(database, last_commit_end);
+		}
+		if (publisher_wanted || recheck_wanted)
+			serve_requests(database);
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		publisher_wanted = recheck_wanted = false;
+}
+
+/* Shows a state; a line in the log is the caller's business. */
+void
+ev_shared_set_state(EvDatabase *database, EvState state)
+{
+	SpinLockAcquire(&database->mutex);
+	database->state = state;
+	SpinLockRelease(&database->mutex);
+}
+
+/* Shows an error and its time; NULL takes the error back, not its time. */
+void
+ev_shared_set_error(EvDatabase *database, const char *error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	char		text[EV_ERROR_LENGTH];
+
+	if (error == NULL)
+		text[0] = '\0';
+	else
+	{
+		int			length = strlen(error);
+
+		if (length >= EV_ERROR_LENGTH)
+			length = pg_mbcliplen(error, length, EV_ERROR_LENGTH - 1);
+		memcpy(text, error, length);
+		text[length] = '\0';
+	}
+
+	SpinLockAcquire(&database->mutex);
+	memcpy(database->last_error, text, EV_ERROR_LENGTH);
+	if (error != NULL)
+		database->last_error_time = now;
+	SpinLockRelease(&database->mutex);
+}
+
+/*
+ * Called once, by _PG_init while preloading: all backends inherit the hooks
+ * and the callback.
+ */
+void
+ev_shared_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+	RegisterXactCallback(at_transaction_end, NULL);
+}
