@@ -23,6 +23,7 @@
 #include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "replication/logical.h"
+#include "replication/origin.h"
 #include "replication/output_plugin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *	  What this database remembers of its publishing: table eventuate.progress.
+ *
+ * The slot knows the position in WAL; this row is what is left when the slot
+ * is lost: a snapshot such that every message it sees is acknowledged by
+ * Kafka.  It is stored now and then, behind the truth, never ahead of it.
+ *
+ * Every call here is a transaction of its own: never call one from a decoding
+ * callback, nor inside of another transaction.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "progress.h"
+
+/* The table as it was when last looked up; for ev_progress_relid(). */
+static Oid	progress_relid = InvalidOid;
+
+/*
+ * The table, if the extension is installed: by its membership, not by name
+ * alone, since what follows runs as superuser.
+ */
+static Oid
+find_table(void)
+{
+	Oid			extension = get_extension_oid("eventuate", true);
+	Oid			schema = get_namespace_oid("eventuate", true);
+	Oid			relid;
+
+	if (!OidIsValid(extension) || !OidIsValid(schema))
+		return InvalidOid;
+	relid = get_relname_relid("progress", schema);
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
+		getExtensionOfObject(RelationRelationId, relid) != extension)
+		return InvalidOid;
+	return relid;
+}
+
+static void
+begin(void)
+{
+	StartTransactionCommand();
+
+	/* Decoding has left the past in the caches. */
+	InvalidateSystemCaches();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	InvalidateSystemCaches();
+	CommitTransactionCommand();
+}
+
+static Datum
+result_column(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+/* Copies a pg_snapshot to memory that lasts as long as the process. */
+static Datum
+copy_snapshot(Datum snapshot)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	Datum		copy = PointerGetDatum(PG_DETOAST_DATUM_COPY(snapshot));
+
+	MemoryContextSwitchTo(old_context);
+	return copy;
+}
+
+static bool
+read_row(EvProgress *progress)
+{
+	bool		isnull;
+
+	if (SPI_execute("SELECT snapshot, timeline, database, paused FROM eventuate.progress",
+					true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		return false;
+	progress->snapshot = copy_snapshot(result_column(1, &isnull));
+	progress->timeline = (TimeLineID) DatumGetInt64(result_column(2, &isnull));
+	if (isnull)
+		progress->timeline = 0;
+	progress->database = DatumGetObjectId(result_column(3, &isnull));
+	progress->paused = DatumGetBool(result_column(4, &isnull));
+	return true;
+}
+
+/* Reads the row; false: the extension is not installed in this database. */
+bool
+ev_progress_load(EvProgress *progress)
+{
+	bool		found;
+
+	begin();
+	progress_relid = find_table();
+	found = OidIsValid(progress_relid) && read_row(progress);
+	end();
+	return found;
+}
+
+/*
+ * What is committed now, as a pg_snapshot that lasts as long as the process.
+ * This transaction has no xid, so that nothing of ours is in its way.
+ */
+Datum
+ev_progress_current_snapshot(void)
+{
+	Datum		snapshot;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	snapshot = copy_snapshot(DirectFunctionCall1(pg_current_snapshot,
+												 (Datum) 0));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return snapshot;
+}
+
+/* Remembers that everything that "snapshot" sees is acknowledged. */
+void
+ev_progress_store(Datum snapshot, TimeLineID timeline)
+{
+	Oid			types[] = {PG_SNAPSHOTOID, INT8OID};
+	Datum		values[] = {snapshot, Int64GetDatum((int64) timeline)};
+
+	begin();
+	if (OidIsValid(find_table()) &&
+		SPI_execute_with_args("UPDATE eventuate.progress SET snapshot = $1, timeline = $2",
+							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update eventuate.progress");
+	end();
+}
+
+/* The table that ev_progress_load() found last, to watch for its end. */
+Oid
+ev_progress_relid(void)
+{
+	return progress_relid;
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.h
+ *	  What this database remembers of its publishing: table eventuate.progress.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_PROGRESS_H
+#define EV_PROGRESS_H
+
+#include "access/xlogdefs.h"
+
+typedef struct EvProgress
+{
+	Datum		snapshot;		/* pg_snapshot: what it sees is published */
+	TimeLineID	timeline;		/* on which the slot was made; 0: none yet */
+	Oid			database;		/* whose progress this is */
+	bool		paused;
+} EvProgress;
+
+extern bool ev_progress_load(EvProgress *progress);
+extern Datum ev_progress_current_snapshot(void);
+extern void ev_progress_store(Datum snapshot, TimeLineID timeline);
+extern Oid	ev_progress_relid(void);
+
+#endif							/* EV_PROGRESS_H */

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * recovery.h
+ *	  Publishing from the tables, where there is no slot to read from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_RECOVERY_H
+#define EV_RECOVERY_H
+
+#include "eventuate.h"
+
+/* What recovery needs of the publisher. */
+typedef struct EvRecoveryHost
+{
+	const EvSink *sink;			/* takes the messages; waits if need be */
+	void		(*wait) (void); /* one turn: serves everything, naps */
+	void		(*drain) (void);	/* returns when all is acknowledged */
+	void		(*blocked) (TransactionId blocker); /* the slot waits for it */
+} EvRecoveryHost;
+
+extern void ev_recovery_run(const EvRecoveryHost *host, Datum published);
+
+#endif							/* EV_RECOVERY_H */

@@ -1,0 +1,418 @@
+/*-------------------------------------------------------------------------
+ *
+ * slot.c
+ *	  The replication slot: create, read, confirm.
+ *
+ * Owns the decoding context of this process, and with it the position in WAL.
+ * Nothing here waits: where WAL ends, reading says so, and the publisher's one
+ * wait decides what to do.
+ *
+ * Promises: what is confirmed never moves back; a slot that is not persistent
+ * yet vanishes with the process; WAL is read no further than
+ * ev_slot_readable_end().
+ *
+ * A restart goes on at the confirmed position that was saved last: every
+ * transaction whose commit ends after it is decoded again, whole.
+ *
+ * A slot's birth can take long: it becomes consistent only when all
+ * transactions that were running, in any database, have ended.  PostgreSQL
+ * would wait for them inside a lock; ev_slot_birth_step() looks first and
+ * comes back instead, so that the publisher can do other things meanwhile.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/rmgr.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogreader.h"
+#include "access/xlogrecord.h"
+#include "access/xlogutils.h"
+#include "miscadmin.h"
+#include "replication/decode.h"
+#include "replication/logical.h"
+#include "replication/slot.h"
+#include "replication/snapbuild.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/standby.h"
+#include "storage/standbydefs.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "slot.h"
+
+static LogicalDecodingContext *decoding = NULL;
+
+/* Birth: a running-xacts record was read and waits to be processed. */
+static bool record_held_back = false;
+
+/* The name of a database's slot; a static buffer. */
+const char *
+ev_slot_name(Oid database)
+{
+	static char name[NAMEDATALEN];
+
+	snprintf(name, sizeof(name), "eventuate_%u", database);
+	return name;
+}
+
+static EvSlotStatus
+judge_slot(const ReplicationSlot *slot)
+{
+	if (slot->data.database != MyDatabaseId ||
+		strcmp(NameStr(slot->data.plugin), "eventuate") != 0 ||
+		slot->data.persistency == RS_TEMPORARY)
+		return EV_SLOT_FOREIGN;
+	if (slot->active_pid != 0 && slot->active_pid != MyProcPid)
+		return EV_SLOT_BUSY;
+	if (ev_slot_invalidated_compat(slot) ||
+		XLogRecPtrIsInvalid(slot->data.restart_lsn))
+		return EV_SLOT_LOST;
+	return ev_slot_synced_compat(slot) ? EV_SLOT_SYNCED : EV_SLOT_GOOD;
+}
+
+/* What there is under the name of this database's slot. */
+EvSlotStatus
+ev_slot_status(void)
+{
+	const char *name = ev_slot_name(MyDatabaseId);
+	EvSlotStatus status = EV_SLOT_MISSING;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots; i++)
+	{
+		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
+
+		if (slot->in_use && strcmp(NameStr(slot->data.name), name) == 0)
+		{
+			SpinLockAcquire(&slot->mutex);
+			status = judge_slot(slot);
+			SpinLockRelease(&slot->mutex);
+		}
+	}
+	LWLockRelease(ReplicationSlotControlLock);
+	return status;
+}
+
+/* Drops this database's slot, acquired by us or by nobody. */
+void
+ev_slot_drop(void)
+{
+	if (MyReplicationSlot != NULL)
+		ReplicationSlotRelease();
+	decoding = NULL;
+	if (ev_slot_status() != EV_SLOT_MISSING)
+		ReplicationSlotDrop(ev_slot_name(MyDatabaseId), true);
+}
+
+/*
+ * How far WAL may be read.  The one place where "committed" becomes "may be
+ * published".
+ */
+XLogRecPtr
+ev_slot_readable_end(TimeLineID *timeline)
+{
+	return GetFlushRecPtr(timeline);
+}
+
+/*
+ * Reads one page of WAL for the reader; -1 where it is not there yet, which
+ * makes XLogReadRecord() return nothing, and be tried again later.
+ */
+static int
+read_page(XLogReaderState *state, XLogRecPtr page, int needed,
+		  XLogRecPtr target, char *buffer)
+{
+	TimeLineID	timeline;
+	XLogRecPtr	end = ev_slot_readable_end(&timeline);
+	WALReadError error;
+	XLogSegNo	segment;
+
+	XLogReadDetermineTimeline(state, page, needed, timeline);
+	if (state->currTLI != timeline)
+	{
+		/* A timeline that ended: its end is where ours branched off. */
+		end = state->currTLIValidUntil;
+		timeline = state->currTLI;
+	}
+	if (page + needed > end)
+		return -1;
+
+	/* Past the end the page is zeroes, or not ours to look at. */
+	if (!WALRead(state, buffer, page, XLOG_BLCKSZ, timeline, &error))
+		WALReadRaiseError(&error);
+	XLByteToSeg(page, segment, wal_segment_size);
+	CheckXLogRemoved(segment, state->seg.ws_tli);
+	return Min(XLOG_BLCKSZ, end - page);
+}
+
+/*
+ * From the minors of August 2026 on only plugins that are listed may decode;
+ * older servers do not know the setting.  Nobody but this process is affected.
+ */
+static void
+allow_plugin(void)
+{
+	const char *setting = "output_plugin_libraries";
+
+	if (GetConfigOption(setting, true, false) != NULL)
+		SetConfigOption(setting, "eventuate", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static XLogReaderRoutine reader_routine = {
+	.page_read = read_page,
+	.segment_open = wal_segment_open,
+	.segment_close = wal_segment_close
+};
+
+/*
+ * Acquires the slot and starts to decode behind the confirmed position.  Call
+ * it outside of a transaction.
+ */
+void
+ev_slot_open(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+	Assert(MyReplicationSlot == NULL && !IsTransactionState());
+	allow_plugin();
+	CheckLogicalDecodingRequirements();
+	ev_slot_acquire_compat(ev_slot_name(MyDatabaseId));
+	decoding = CreateDecodingContext(InvalidXLogRecPtr, NIL, false,
+									 &reader_routine, NULL, NULL, NULL);
+	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+	MemoryContextSwitchTo(old_context);
+
+	/* What the caches hold is of now; decoding looks at the past. */
+	InvalidateSystemCaches();
+}
+
+/* The next record, or NULL at the readable end. */
+static XLogRecord *
+next_record(void)
+{
+	char	   *error = NULL;
+	XLogRecord *record = XLogReadRecord(decoding->reader, &error);
+
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not read WAL at %X/%X: %s",
+						LSN_FORMAT_ARGS(decoding->reader->EndRecPtr), error)));
+	return record;
+}
+
+/*
+ * Reads and decodes one record; whole transactions go to the decoder's sink
+ * when their commit record is read.  False: nothing readable was left.
+ */
+bool
+ev_slot_read(void)
+{
+	if (next_record() == NULL)
+		return false;
+	LogicalDecodingProcessRecord(decoding, decoding->reader);
+	return true;
+}
+
+/* Everything that ends at or before this position has been decoded. */
+XLogRecPtr
+ev_slot_position(void)
+{
+	return decoding->reader->EndRecPtr;
+}
+
+/* Has all that may be read been read? */
+bool
+ev_slot_caught_up(void)
+{
+	return decoding->reader->EndRecPtr >= ev_slot_readable_end(NULL);
+}
+
+XLogRecPtr
+ev_slot_confirmed(void)
+{
+	return MyReplicationSlot->data.confirmed_flush;
+}
+
+/*
+ * Everything up to "lsn" is safe.  In memory; what it sets free of WAL is
+ * free at once, since foreign WAL must never pile up behind an idle outbox.
+ */
+void
+ev_slot_confirm(XLogRecPtr lsn)
+{
+	XLogRecPtr	restart_lsn = MyReplicationSlot->data.restart_lsn;
+
+	Assert(lsn <= ev_slot_position());
+	LogicalConfirmReceivedLocation(lsn);
+	if (restart_lsn != MyReplicationSlot->data.restart_lsn)
+		ReplicationSlotsComputeRequiredLSN();
+}
+
+/* Saves the slot to disk: what a restart will know. */
+void
+ev_slot_save(void)
+{
+	ReplicationSlotMarkDirty();
+	ReplicationSlotSave();
+}
+
+/* ---------------------------------------------------------------------
+ * Birth
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Creates the slot, not persistent yet, and begins the search for its
+ * consistent point.  Call it outside of a transaction.
+ */
+void
+ev_slot_begin_birth(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+	Assert(MyReplicationSlot == NULL && !IsTransactionState());
+	allow_plugin();
+	CheckLogicalDecodingRequirements();
+	ev_slot_create_compat(ev_slot_name(MyDatabaseId));
+
+	/*
+	 * Inside a transaction the process is not flagged as decoding.  With the
+	 * flag vacuum would ignore our xmin, and we read user tables soon.
+	 */
+	StartTransactionCommand();
+	MemoryContextSwitchTo(TopMemoryContext);
+	decoding = CreateInitDecodingContext("eventuate", NIL, true,
+										 InvalidXLogRecPtr, &reader_routine,
+										 NULL, NULL, NULL);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old_context);
+	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+	record_held_back = false;
+}
+
+static bool
+is_running_xacts(XLogReaderState *reader)
+{
+	return XLogRecGetRmid(reader) == RM_STANDBY_ID &&
+		(XLogRecGetInfo(reader) & ~XLR_INFO_MASK) == XLOG_RUNNING_XACTS;
+}
+
+/* One of the record's transactions that still runs, or invalid. */
+static TransactionId
+still_running(XLogReaderState *reader)
+{
+	xl_running_xacts *running = (xl_running_xacts *) XLogRecGetData(reader);
+
+	for (int i = 0; i < running->xcnt; i++)
+	{
+		if (TransactionIdIsInProgress(running->xids[i]))
+			return running->xids[i];
+	}
+	return InvalidTransactionId;
+}
+
+/*
+ * Goes on with the search as far as that needs no waiting.  True: the slot is
+ * consistent.  False with a blocker: that transaction must end first.  False
+ * without: more WAL is needed; it was asked for.
+ */
+bool
+ev_slot_birth_step(TransactionId *blocker)
+{
+	*blocker = InvalidTransactionId;
+	while (!DecodingContextReady(decoding))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!record_held_back && next_record() == NULL)
+		{
+			XLogFlush(LogStandbySnapshot());
+			return false;
+		}
+		record_held_back = is_running_xacts(decoding->reader);
+		if (record_held_back)
+		{
+			*blocker = still_running(decoding->reader);
+			if (TransactionIdIsValid(*blocker))
+				return false;
+			record_held_back = false;
+		}
+		LogicalDecodingProcessRecord(decoding, decoding->reader);
+	}
+	return true;
+}
+
+static bool
+listed(TransactionId xid, const TransactionId *xids, uint32 count)
+{
+	for (uint32 i = 0; i < count; i++)
+	{
+		if (xids[i] == xid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A transaction that is committed in WAL but not yet in the view of others
+ * (it may wait for its synchronous standby) is committed to this snapshot;
+ * what it wrote is seen only once it is out of the list of running ones.
+ */
+static void
+wait_for_committed(Snapshot snapshot, EvWaitCallback wait)
+{
+	TransactionId xid = snapshot->xmin;
+
+	while (TransactionIdPrecedes(xid, snapshot->xmax))
+	{
+		while (!listed(xid, snapshot->xip, snapshot->xcnt) &&
+			   TransactionIdIsInProgress(xid))
+			wait();
+		TransactionIdAdvance(xid);
+	}
+}
+
+/*
+ * Makes the new slot's own snapshot this transaction's: it sees exactly what
+ * decoding will not bring.  Call it first thing in a transaction.
+ */
+void
+ev_slot_import_snapshot(EvWaitCallback wait)
+{
+	Snapshot	snapshot;
+
+	Assert(DecodingContextReady(decoding));
+	XactIsoLevel = XACT_REPEATABLE_READ;
+	XactReadOnly = true;
+	InvalidateCatalogSnapshot();
+	snapshot = SnapBuildInitialSnapshot(decoding->snapshot_builder);
+	wait_for_committed(snapshot, wait);
+	RestoreTransactionSnapshot(snapshot, MyProc);
+}
+
+/*
+ * Everything that the snapshot saw is acknowledged: the slot may outlive this
+ * process.  Releases it; ev_slot_open() takes it again.
+ */
+void
+ev_slot_finish_birth(void)
+{
+	ReplicationSlot *slot = MyReplicationSlot;
+
+	SpinLockAcquire(&slot->mutex);
+	slot->data.confirmed_flush = decoding->reader->EndRecPtr;
+	SpinLockRelease(&slot->mutex);
+	FreeDecodingContext(decoding);
+	decoding = NULL;
+	ReplicationSlotPersist();
+	ReplicationSlotRelease();
+}
