@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * headers.c
+ *	  The argument "headers" of the functions that send.
+ *
+ * Checks what the caller gave and refuses, naming the header, whatever could
+ * not be published later; turns it into the text that goes into column
+ * "headers" of eventuate.message.  Headers of plain records are stored as they
+ * are, so they are only checked and measured.
+ *
+ * All text here is in the database's encoding.  No state; a restart is
+ * nothing to it.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "headers.h"
+#include "message.h"
+
+/* What Kafka's record format adds to one header; an upper bound. */
+#define HEADER_OVERHEAD 10
+
+/* ---------------------------------------------------------------------
+ * Eventuate messages
+ * ---------------------------------------------------------------------
+ */
+
+static void
+append_member(StringInfo out, const char *name, size_t name_length,
+			  const char *value, size_t value_length)
+{
+	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
+	ev_message_append_string(out, name, name_length);
+	appendStringInfoChar(out, ':');
+	ev_message_append_string(out, value, value_length);
+}
+
+/* Adds a header to an object that is being built; the caller closes it. */
+void
+ev_headers_append(StringInfo out, const char *name, const char *value,
+				  size_t length)
+{
+	append_member(out, name, strlen(name), value, length);
+}
+
+/* Is the header's name this one? */
+static bool
+is_named(const JsonbValue *name, const char *expected)
+{
+	return name->val.string.len == strlen(expected) &&
+		memcmp(name->val.string.val, expected, name->val.string.len) == 0;
+}
+
+/* Refuses a name that eventuate_send() itself gives a value. */
+static void
+check_name(const JsonbValue *name)
+{
+	static const char *const reserved[] = {
+		EV_HEADER_ID, EV_HEADER_DATE, EV_HEADER_DESTINATION
+	};
+
+	for (int i = 0; i < lengthof(reserved); i++)
+	{
+		if (is_named(name, reserved[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("header \"%s\" is reserved", reserved[i]),
+					 errdetail("eventuate_send() sets it for each message."),
+					 errhint("Leave it out, or choose another name.")));
+	}
+}
+
+static void
+refuse_value(const JsonbValue *name, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("value of header \"%.*s\" is not a string",
+					name->val.string.len, name->val.string.val),
+			 errhint("%s", hint)));
+}
+
+/*
+ * PARTITION_ID among the headers is another way to give the key, not a second
+ * key.  Sets *key if the caller gave none.
+ */
+static void
+check_partition_id(const JsonbValue *value, text **key)
+{
+	if (*key == NULL)
+		*key = cstring_to_text_with_len(value->val.string.val,
+										value->val.string.len);
+	if (VARSIZE_ANY_EXHDR(*key) != value->val.string.len ||
+		memcmp(VARDATA_ANY(*key), value->val.string.val,
+			   value->val.string.len) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header \"%s\" differs from the key",
+						EV_HEADER_PARTITION_ID),
+				 errdetail("The header is \"%.*s\", the key is \"%.*s\".",
+						   value->val.string.len, value->val.string.val,
+						   (int) VARSIZE_ANY_EXHDR(*key), VARDATA_ANY(*key)),
+				 errhint("Give only the key: it becomes the header.")));
+}
+
+/*
+ * Adds the caller's headers, in jsonb's order, to an object that is being
+ * built.  *key is the argument "key" or NULL; afterwards it is the key of the
+ * message.  PARTITION_ID is not added if only the argument gave it.
+ */
+void
+ev_headers_append_jsonb(StringInfo out, Jsonb *headers, text **key,
+						bool *has_partition_id)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	name;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("headers must be a JSON object"),
+				 errhint("Write headers like {\"name\": \"value\"}.")));
+	*has_partition_id = false;
+	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		check_name(&name);
+		if (value.type != jbvString)
+			refuse_value(&name, "Write the value in double quotes, or leave the header out.");
+		if (is_named(&name, EV_HEADER_PARTITION_ID))
+		{
+			check_partition_id(&value, key);
+			*has_partition_id = true;
+		}
+		append_member(out, name.val.string.val, name.val.string.len,
+					  value.val.string.val, value.val.string.len);
+	}
+}
+
+/* ---------------------------------------------------------------------
+ * Plain records
+ * ---------------------------------------------------------------------
+ */
+
+/* Length in UTF-8; throws if the string has no UTF-8 form. */
+static size_t
+utf8_length(const JsonbValue *string)
+{
+	const char *value = string->val.string.val;
+	const char *utf8 = pg_server_to_any(value, string->val.string.len, PG_UTF8);
+
+	return utf8 == value ? string->val.string.len : strlen(utf8);
+}
+
+static size_t
+base64_length(const JsonbValue *string)
+{
+	int			size = pg_b64_dec_len(string->val.string.len);
+	void	   *bytes = palloc(size + 1);
+	int			length = pg_b64_decode(string->val.string.val,
+									   string->val.string.len, bytes, size);
+
+	pfree(bytes);
+	if (length < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header has an invalid base64 value"),
+				 errdetail("The value is \"%.*s\".",
+						   string->val.string.len, string->val.string.val)));
+	return length;
+}
+
+static void
+refuse_element(int index)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("element %d of headers is not a header", index),
+			 errhint("Write {\"key\": \"name\", \"value\": \"text\"}, with null for no value, or {\"key\": \"name\", \"base64\": \"bytes\"}.")));
+}
+
+/* Size of one element of the array form. */
+static size_t
+element_size(const JsonbValue *element, int index)
+{
+	JsonbContainer *object;
+	JsonbValue	name;
+	JsonbValue	value;
+	bool		base64;
+
+	if (element->type != jbvBinary)
+		refuse_element(index);
+	object = element->val.binary.data;
+	if (!JsonContainerIsObject(object) || JsonContainerSize(object) != 2 ||
+		getKeyJsonValueFromContainer(object, "key", strlen("key"),
+									 &name) == NULL ||
+		name.type != jbvString)
+		refuse_element(index);
+	base64 = getKeyJsonValueFromContainer(object, "base64", strlen("base64"),
+										  &value) != NULL;
+	if (!base64 &&
+		getKeyJsonValueFromContainer(object, "value", strlen("value"),
+									 &value) == NULL)
+		refuse_element(index);
+	if (value.type == jbvNull && !base64)
+		return utf8_length(&name) + HEADER_OVERHEAD;
+	if (value.type != jbvString)
+		refuse_value(&name, "Write the value in double quotes.");
+	return utf8_length(&name) + HEADER_OVERHEAD +
+		(base64 ? base64_length(&value) : utf8_length(&value));
+}
+
+static size_t
+object_size(Jsonb *headers)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	name;
+	JsonbValue	value;
+	size_t		size = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (value.type != jbvString)
+			refuse_value(&name, "Write the value in double quotes; an array like [{\"key\": \"name\", \"value\": null}] can hold a null.");
+		size += utf8_length(&name) + utf8_length(&value) + HEADER_OVERHEAD;
+	}
+	return size;
+}
+
+static size_t
+array_size(Jsonb *headers)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	size_t		size = 0;
+	int			index = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token == WJB_ELEM)
+			size += element_size(&element, ++index);
+	}
+	return size;
+}
+
+/*
+ * What the headers of a plain record add to its size: an object of strings, or
+ * an array, in which names may come twice and values be null or bytes.  Throws
+ * if they are neither.
+ */
+size_t
+ev_headers_record_size(Jsonb *headers)
+{
+	if (JB_ROOT_IS_OBJECT(headers))
+		return object_size(headers);
+	if (JB_ROOT_IS_ARRAY(headers) && !JB_ROOT_IS_SCALAR(headers))
+		return array_size(headers);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("headers must be a JSON object or an array"),
+			 errhint("Write headers like {\"name\": \"value\"} or [{\"key\": \"name\", \"value\": \"text\"}].")));
+}

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * produce.c
+ *	  eventuate_produce(): plain Kafka records.
+ *
+ * Each call checks its arguments and writes one row into eventuate.record,
+ * inside the caller's transaction, as send.c does for messages.  Key and value
+ * are stored as the bytes that Kafka gets.
+ *
+ * No state here, so nothing to restart.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "argument.h"
+#include "eventuate.h"
+#include "headers.h"
+#include "insert.h"
+#include "message.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(eventuate_produce);
+PG_FUNCTION_INFO_V1(eventuate_produce_bytea);
+PG_FUNCTION_INFO_V1(eventuate_produce_jsonb);
+PG_FUNCTION_INFO_V1(eventuate_produce_key);
+PG_FUNCTION_INFO_V1(eventuate_produce_bytea_key);
+PG_FUNCTION_INFO_V1(eventuate_produce_jsonb_key);
+
+static void
+check_partition(FunctionCallInfo fcinfo, int arg)
+{
+	if (!PG_ARGISNULL(arg) && PG_GETARG_INT32(arg) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("partition must not be negative"),
+				 errdetail("The partition is %d.", PG_GETARG_INT32(arg)),
+				 errhint("Leave it out to have it chosen by the key.")));
+}
+
+/* Kafka counts from 1970; 0 and less mean something else there. */
+static void
+check_record_time(FunctionCallInfo fcinfo, int arg)
+{
+	if (!PG_ARGISNULL(arg) &&
+		(TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(arg)) ||
+		 ev_epoch_ms(PG_GETARG_TIMESTAMPTZ(arg)) <= 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("record_time out of range"),
+				 errdetail("Times of Kafka records are finite and after 1970-01-01 00:00:00 UTC.")));
+}
+
+static void
+insert_record(const char *function, FunctionCallInfo fcinfo, text *id,
+			  bytea *key, bytea *value)
+{
+	EvField		fields[9];
+
+	ev_check_transaction(function);
+	fields[0] = ev_field_varlena("id", TEXTOID, id);
+	fields[1] = ev_field_argument("topic", TEXTOID, fcinfo, 0);
+	fields[2] = ev_field_varlena("key", BYTEAOID, key);
+	fields[3] = ev_field_varlena("value", BYTEAOID, value);
+	fields[4] = ev_field_argument("headers", JSONBOID, fcinfo, 3);
+	fields[5] = ev_field_argument("partition", INT4OID, fcinfo, 4);
+	fields[6] = ev_field_argument("record_time", TIMESTAMPTZOID, fcinfo, 5);
+	fields[7] = ev_field_creation_time();
+	fields[8] = ev_field_txid();
+	ev_insert_row(EV_TABLE_RECORD, fields, lengthof(fields));
+	ev_shared_request_at_commit();
+}
+
+/* eventuate_produce() with value and key of the given forms. */
+static Datum
+produce_record(FunctionCallInfo fcinfo, EvForm value_form, EvForm key_form)
+{
+	static const char function[] = "eventuate_produce()";
+	char		id[EV_ID_SIZE];
+	text	   *id_text;
+	bytea	   *key;
+	bytea	   *value;
+	size_t		header_size = 0;
+
+	ev_check_server(function);
+	ev_check_not_delayed(fcinfo, 6);
+	ev_check_not_null(fcinfo, 0, "topic");
+	ev_check_topic(PG_GETARG_TEXT_PP(0), "topic");
+	if (!PG_ARGISNULL(3))
+		header_size = ev_headers_record_size(PG_GETARG_JSONB_P(3));
+	check_partition(fcinfo, 4);
+	check_record_time(fcinfo, 5);
+	value = ev_argument_bytes(fcinfo, 1, value_form);
+	key = ev_argument_bytes(fcinfo, 2, key_form);
+	ev_check_size(ev_argument_size(key) + ev_argument_size(value) + header_size);
+
+	ev_shared_next_id(id);
+	id_text = cstring_to_text_with_len(id, EV_ID_LENGTH);
+	insert_record(function, fcinfo, id_text, key, value);
+	PG_RETURN_TEXT_P(id_text);
+}
+
+Datum
+eventuate_produce(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_TEXT, EV_FORM_TEXT);
+}
+
+Datum
+eventuate_produce_bytea(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_BYTES, EV_FORM_TEXT);
+}
+
+Datum
+eventuate_produce_jsonb(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_JSONB, EV_FORM_TEXT);
+}
+
+Datum
+eventuate_produce_key(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_TEXT, EV_FORM_BYTES);
+}
+
+Datum
+eventuate_produce_bytea_key(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_BYTES, EV_FORM_BYTES);
+}
+
+Datum
+eventuate_produce_jsonb_key(PG_FUNCTION_ARGS)
+{
+	return produce_record(fcinfo, EV_FORM_JSONB, EV_FORM_BYTES);
+}

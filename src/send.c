@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * send.c
+ *	  eventuate_send(): messages of Eventuate Tram.
+ *
+ * Each call checks its arguments and writes one row into eventuate.message,
+ * inside the caller's transaction: no network, no lock shared with the
+ * publisher.  What only Kafka knows (does the topic exist?) is not asked.
+ *
+ * Promises: the row is one that Eventuate's own CDC service could publish.
+ * The functions are open to everybody; the right to send is INSERT on the
+ * table, with its policies.
+ *
+ * No state here, so nothing to restart.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "argument.h"
+#include "headers.h"
+#include "insert.h"
+#include "message.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(eventuate_send);
+PG_FUNCTION_INFO_V1(eventuate_send_jsonb);
+PG_FUNCTION_INFO_V1(next_id);
+
+/*
+ * The headers of a message: the caller's, then ours.  *key is the argument, or
+ * NULL; afterwards it is the value of PARTITION_ID, if there is one.
+ */
+static text *
+message_headers(Jsonb *given, text **key, const text *channel, const char *id)
+{
+	char		date[EV_DATE_SIZE];
+	bool		has_partition_id = false;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (given != NULL)
+		ev_headers_append_jsonb(&out, given, key, &has_partition_id);
+	if (*key != NULL && !has_partition_id)
+		ev_headers_append(&out, EV_HEADER_PARTITION_ID,
+						  VARDATA_ANY(*key), VARSIZE_ANY_EXHDR(*key));
+	ev_message_format_date(date, ev_epoch_ms(GetCurrentTimestamp()));
+	ev_headers_append(&out, EV_HEADER_DATE, date, strlen(date));
+	ev_headers_append(&out, EV_HEADER_DESTINATION,
+					  VARDATA_ANY(channel), VARSIZE_ANY_EXHDR(channel));
+	ev_headers_append(&out, EV_HEADER_ID, id, EV_ID_LENGTH);
+	appendStringInfoChar(&out, '}');
+	return cstring_to_text_with_len(out.data, out.len);
+}
+
+/* The sizes that count are those in UTF-8. */
+static void
+check_message_size(text *key, text *payload, text *headers)
+{
+	size_t		key_size = EV_ID_LENGTH;
+
+	if (key != NULL)
+		key_size = ev_argument_size(ev_argument_utf8(key));
+	payload = ev_argument_utf8(payload);
+	headers = ev_argument_utf8(headers);
+	ev_check_size(key_size +
+				  ev_message_envelope_size(VARDATA_ANY(payload),
+										   ev_argument_size(payload),
+										   ev_argument_size(headers)));
+}
+
+static void
+insert_message(const char *function, text *id, text *channel, text *headers,
+			   text *payload)
+{
+	EvField		fields[8];
+
+	ev_check_transaction(function);
+	fields[0] = ev_field_varlena("id", TEXTOID, id);
+	fields[1] = ev_field_varlena("destination", TEXTOID, channel);
+	fields[2] = ev_field_varlena("headers", TEXTOID, headers);
+	fields[3] = ev_field_varlena("payload", TEXTOID, payload);
+	fields[4] = ev_field_optional("published", INT2OID, Int16GetDatum(0));
+	fields[5] = ev_field_creation_time();
+	fields[6] = ev_field_txid();
+	fields[7] = (EvField)
+	{
+		"message_partition", INT2OID, EV_FIELD_DEFAULT, true
+	};
+	ev_insert_row(EV_TABLE_MESSAGE, fields, lengthof(fields));
+	ev_shared_request_at_commit();
+}
+
+/* eventuate_send() with a payload of the given form. */
+static Datum
+send_message(FunctionCallInfo fcinfo, EvForm form)
+{
+	static const char function[] = "eventuate_send()";
+	char		id[EV_ID_SIZE];
+	text	   *id_text;
+	text	   *channel;
+	text	   *payload;
+	text	   *key;
+	text	   *headers;
+
+	ev_check_server(function);
+	ev_check_not_delayed(fcinfo, 4);
+	ev_check_not_null(fcinfo, 0, "channel");
+	ev_check_not_null(fcinfo, 1, "payload");
+	channel = PG_GETARG_TEXT_PP(0);
+	ev_check_topic(channel, "channel");
+	payload = ev_argument_text(fcinfo, 1, form);
+	key = ev_argument_text(fcinfo, 2, EV_FORM_TEXT);
+	ev_shared_next_id(id);
+	headers = message_headers(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3),
+							  &key, channel, id);
+	check_message_size(key, payload, headers);
+
+	id_text = cstring_to_text_with_len(id, EV_ID_LENGTH);
+	insert_message(function, id_text, channel, headers, payload);
+	PG_RETURN_TEXT_P(id_text);
+}
+
+Datum
+eventuate_send(PG_FUNCTION_ARGS)
+{
+	return send_message(fcinfo, EV_FORM_TEXT);
+}
+
+Datum
+eventuate_send_jsonb(PG_FUNCTION_ARGS)
+{
+	return send_message(fcinfo, EV_FORM_JSONB);
+}
+
+/* An id like those of messages; the default of eventuate.record.id. */
+Datum
+next_id(PG_FUNCTION_ARGS)
+{
+	char		id[EV_ID_SIZE];
+
+	ev_shared_require("eventuate.next_id()");
+	ev_shared_next_id(id);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(id, EV_ID_LENGTH));
+}
