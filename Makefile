@@ -1,0 +1,63 @@
+# eventuate: PostgreSQL as the transactional outbox in front of Kafka
+#
+#   make                              build          (PG_CONFIG=/path/to/pg_config)
+#   make install                      install
+#   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
+#   make demo                         see it work    (KAFKA=real, BROKERS=host:port)
+#   make indent, typedefs             lay out the source as PostgreSQL's own
+#   make check-format, check-layers   what CI checks besides
+
+EXTENSION = eventuate
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" eventuate.control)
+PGFILEDESC = "eventuate - messages sent in SQL, published to Kafka"
+
+MODULE_big = eventuate
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
+DATA = $(wildcard eventuate--*.sql)
+
+PG_CPPFLAGS = -DEV_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+SHLIB_LINK = -lrdkafka
+
+# installcheck's servers load what "script/stage" has put into tmp_stage.
+SERVER = --temp-config=tmp_stage/server.conf
+REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS_OPTS = --temp-instance=tmp_check_regress $(SERVER)
+ISOLATION = $(patsubst specs/%.spec,%,$(wildcard specs/*.spec))
+ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
+TAP_TESTS = 1
+UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
+EXTRA_CLEAN = t/mock_kafka $(UNIT_TESTS) tmp_*
+
+# Nothing here is worth inlining into a query: do without clang.
+override with_llvm = no
+
+export PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install installcheck:
+	@echo "PostgreSQL's server headers are missing: run script/dependencies, or name PG_CONFIG"; exit 1
+endif
+
+$(OBJS): $(wildcard src/*.h) Makefile
+
+installcheck: t/mock_kafka $(UNIT_TESTS)
+
+t/mock_kafka: t/mock_kafka.c
+	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $< -lrdkafka
+
+# The pure modules, as programs of their own under the sanitizers.
+t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h)
+	$(CC) -DFRONTEND -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) -I$(includedir_server) \
+		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
+		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
+
+.PHONY: test demo indent typedefs check-format check-layers
+test:         ; @script/test $(TESTS)
+demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
+indent:       ; @script/indent
+typedefs:     ; @script/typedefs
+check-format: ; @script/indent --check
+check-layers: ; @script/check-layers

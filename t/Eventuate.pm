@@ -1,0 +1,674 @@
+# What every TAP test of eventuate begins with.
+#
+#	use lib 't';
+#	use Eventuate;
+#
+#	my $kafka = mock_kafka();		# or real_kafka()
+#	my $node = new_node('main', kafka => $kafka);
+#	wait_for_state($node, 'postgres', 'streaming');
+#	$node->safe_psql('postgres', q{SELECT eventuate_send('orders', '{}')});
+#	wait_caught_up($node);
+#	my @records = consume($kafka, 'orders');
+#	is($records[0]{value}, ...);
+#	done_testing();
+#
+# Everything that waits does so for a condition, and dies with what it saw
+# last when the deadline ($Eventuate::timeout seconds) has passed.  Every
+# broker and every server is stopped at the end, also of a test that dies.
+
+package Eventuate;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = (
+	@Test::More::EXPORT, qw(
+	  mock_kafka real_kafka new_node slurp_file
+	  consume wait_for_records produce
+	  wait_until wait_for_query wait_for_state wait_caught_up
+	  wait_for_log log_position
+	  publisher_pid launcher_pid stat_of
+	));
+
+our $timeout = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 120;
+
+# A test that is interrupted cleans up as well.
+$SIG{$_} = sub { die "got SIG$_[0]\n" } foreach qw(INT TERM HUP);
+
+# ---------------------------------------------------------------------
+# Kafka.  Both kinds have these methods:
+#
+#	brokers				its bootstrap.servers
+#	create_topic		(name, partitions = 4); topics are also created by use
+#	stop, start			nobody answers; the same port and data again
+#	freeze, thaw		connections stay, nobody answers (SIGSTOP, SIGCONT)
+#	kill				the process dies at once; of a mock, the data too
+#	log_contents		what it had to say
+#
+# A mock has also: command("rtt 1 500"), see t/mock_kafka.c; it keeps at most
+# 5 MB or 100,000 messages in a partition.
+# ---------------------------------------------------------------------
+
+# mock_kafka(brokers => 3)
+sub mock_kafka
+{
+	return Eventuate::Mock->new(@_);
+}
+
+# real_kafka(conf => "message.max.bytes=2000\n")
+sub real_kafka
+{
+	return Eventuate::Kafka->new(@_);
+}
+
+# ---------------------------------------------------------------------
+# PostgreSQL
+# ---------------------------------------------------------------------
+
+# A running server with the extension in database postgres:
+#
+#	kafka			a broker, or several: eventuate.kafka names them
+#	properties		further librdkafka properties: "linger.ms=5 client.id=x"
+#	conf			lines for postgresql.conf
+#	restart_after_crash		1: the server comes back, as it does for users
+#	extension		0: without CREATE EXTENSION
+#	start			0: do not even start it
+#	init			further arguments of PostgreSQL::Test::Cluster->init
+sub new_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => 'logical', @{ $options{init} || [] });
+	configure($node, %options);
+	if ($options{start} // 1)
+	{
+		$node->start;
+		$node->safe_psql('postgres', 'CREATE EXTENSION eventuate')
+		  if $options{extension} // 1;
+	}
+	return $node;
+}
+
+# What new_node writes to postgresql.conf; for nodes that are made otherwise.
+sub configure
+{
+	my ($node, %options) = @_;
+	my $kafka = $options{kafka};
+
+	# Staged by script/stage, or else installed.
+	my $staged = 'tmp_stage/server.conf';
+	$node->append_conf('postgresql.conf',
+		-e $staged
+		? slurp_file($staged)
+		: "shared_preload_libraries = 'eventuate'\n"
+		  . "max_prepared_transactions = 10\n");
+	if ($kafka)
+	{
+		my @kafka = ref $kafka eq 'ARRAY' ? @$kafka : ($kafka);
+		my $properties = 'bootstrap.servers=' . join(',', map { $_->brokers } @kafka);
+		$properties .= " $options{properties}" if defined $options{properties};
+		$properties =~ s/'/''/g;
+		$node->append_conf('postgresql.conf', "eventuate.kafka = '$properties'");
+	}
+	$node->append_conf('postgresql.conf', 'restart_after_crash = on')
+	  if $options{restart_after_crash};
+	$node->append_conf('postgresql.conf', $options{conf})
+	  if defined $options{conf};
+	return;
+}
+
+# ---------------------------------------------------------------------
+# Waiting
+# ---------------------------------------------------------------------
+
+# Call CODE until it returns true; that is returned.  What is waited for is
+# told when it does not come, with $Eventuate::seen if CODE has set that.
+our $seen;
+
+sub wait_until
+{
+	my ($what, $code, $seconds) = @_;
+	my $deadline = time + ($seconds || $timeout);
+	my $pause = 0.01;
+
+	local $seen;
+	while (1)
+	{
+		my $result = $code->();
+		return $result if $result;
+		die "timed out waiting for $what"
+		  . (defined $seen ? "; last seen: $seen" : '') . "\n"
+		  if time > $deadline;
+		sleep($pause);
+		$pause *= 1.5 if $pause < 0.2;
+	}
+}
+
+# The answer to a query, undef where there is none: the server may be down.
+sub ask
+{
+	my ($node, $database, $query) = @_;
+	my ($out, $err) = ('', '');
+
+	my $done = IPC::Run::run(
+		[
+			$node->installed_command('psql'), '-XAtq',
+			'-v', 'ON_ERROR_STOP=1',
+			'-d', $node->connstr($database),
+			'-c', $query
+		],
+		'<', \undef, '>', \$out, '2>', \$err);
+	chomp($out, $err);
+	$seen = $done ? "\"$out\"" : $err;
+	return $done ? $out : undef;
+}
+
+# Until the query answers what is expected ("t").
+sub wait_for_query
+{
+	my ($node, $database, $query, $expected) = @_;
+
+	$expected //= 't';
+	wait_until(
+		"\"$expected\" from $query",
+		sub {
+			my $answer = ask($node, $database, $query);
+			return defined $answer && $answer eq $expected;
+		});
+	return;
+}
+
+# Until pg_stat_eventuate shows the database ('postgres') in this state.
+sub wait_for_state
+{
+	my ($node, $database, $state) = @_;
+
+	wait_until(
+		"state $state of $database",
+		sub {
+			my $row = ask($node, $database,
+				"SELECT state || coalesce(': ' || last_error, '') FROM pg_stat_eventuate WHERE datname = '$database'");
+			return defined $row && $row =~ /^\Q$state\E(:|$)/;
+		});
+	return;
+}
+
+# Until everything committed so far is acknowledged by Kafka.  An LSN right
+# behind a page's header is as good as the page's beginning.
+sub wait_caught_up
+{
+	my ($node, $database) = @_;
+
+	$database //= 'postgres';
+	my $lsn = $node->safe_psql($database,
+		q{SELECT lsn - CASE WHEN offset_ <= 40 THEN offset_ ELSE 0 END
+		  FROM pg_current_wal_insert_lsn() AS lsn,
+			   LATERAL (SELECT (lsn - '0/0') % current_setting('wal_block_size')::int) AS o(offset_)});
+	wait_for_query($node, $database,
+		"SELECT published_lsn >= '$lsn' FROM pg_stat_eventuate WHERE datname = '$database'");
+	return;
+}
+
+# One column or expression of the database's row in pg_stat_eventuate.
+sub stat_of
+{
+	my ($node, $column, $database) = @_;
+
+	$database //= 'postgres';
+	return $node->safe_psql($database,
+		"SELECT $column FROM pg_stat_eventuate WHERE datname = '$database'");
+}
+
+# The pid of a database's publisher, waited for.
+sub publisher_pid
+{
+	my ($node, $database) = @_;
+
+	$database //= 'postgres';
+	return worker_pid($node, $database,
+		"backend_type = 'eventuate publisher' AND datname = '$database'");
+}
+
+sub launcher_pid
+{
+	my ($node) = @_;
+
+	return worker_pid($node, 'postgres', "backend_type = 'eventuate launcher'");
+}
+
+sub worker_pid
+{
+	my ($node, $database, $condition) = @_;
+
+	return wait_until(
+		"a process with $condition",
+		sub {
+			my $pid = ask($node, $database,
+				"SELECT pid FROM pg_stat_activity WHERE $condition");
+			return defined $pid && $pid =~ /^\d+$/ ? $pid : undef;
+		});
+}
+
+# Until the server's log has a match behind POSITION (0); returns the end of
+# the log.  log_position is the place to begin at for what is yet to come.
+sub wait_for_log
+{
+	my ($node, $pattern, $position) = @_;
+
+	return wait_until(
+		"$pattern in the log",
+		sub {
+			my $log = slurp_file($node->logfile);
+			$seen = substr($log, -500);
+			return substr($log, $position || 0) =~ $pattern ? length $log : undef;
+		});
+}
+
+sub log_position
+{
+	my ($node) = @_;
+	return -s $node->logfile;
+}
+
+# ---------------------------------------------------------------------
+# Records
+# ---------------------------------------------------------------------
+
+# Every record of a topic, up to its end, by partition and offset:
+#
+#	{ topic, partition, offset, ts, key, value, headers }
+#
+# key and value are bytes, undef for Kafka's null; headers is a list of
+# [name, value].  Options: partition => N, from => OFFSET, properties => [...].
+# A topic that does not exist has no records.
+sub consume
+{
+	my ($kafka, $topic, %options) = @_;
+	my ($out, $err) = ('', '');
+
+	# kcat's JSON has raw bytes in its strings, but for the control
+	# characters that JSON escapes: decoded byte by byte it is exact.
+	my $done = IPC::Run::run(
+		[
+			'timeout', $timeout, 'kcat', '-C', '-b', $kafka->brokers,
+			'-t', $topic, '-J', '-e', '-q', '-o', $options{from} // 'beginning',
+			defined $options{partition} ? ('-p', $options{partition}) : (),
+			'-X', 'fetch.wait.max.ms=10',
+			map { ('-X', $_) } @{ $options{properties} || [] }
+		],
+		'<', \undef, '>', \$out, '2>', \$err);
+	return () if $err =~ /Unknown topic or partition/;
+	die "kcat could not read $topic: $err\n" unless $done;
+
+	my $json = JSON::PP->new;
+	my @records;
+	foreach my $line (split /\n/, $out)
+	{
+		my $record = $json->decode($line);
+		my @headers = @{ $record->{headers} || [] };
+		my @pairs;
+		push @pairs, [ splice(@headers, 0, 2) ] while @headers;
+		push @records,
+		  {
+			topic => $record->{topic},
+			partition => $record->{partition},
+			offset => $record->{offset},
+			ts => $record->{ts},
+			key => $record->{key},
+			value => $record->{payload},
+			headers => \@pairs
+		  };
+	}
+	@records = sort {
+		$a->{partition} <=> $b->{partition} or $a->{offset} <=> $b->{offset}
+	} @records;
+	return @records;
+}
+
+# consume, as soon as the topic has this many records (or more).
+sub wait_for_records
+{
+	my ($kafka, $topic, $count, %options) = @_;
+	my @records;
+
+	wait_until(
+		"$count records of $topic",
+		sub {
+			@records = consume($kafka, $topic, %options);
+			$seen = scalar(@records) . ' records';
+			return @records >= $count;
+		});
+	return @records;
+}
+
+# Put a record on a topic without PostgreSQL.
+sub produce
+{
+	my ($kafka, $topic, $value, %options) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/value';
+	my $err = '';
+
+	open(my $out, '>:raw', $file) or die "could not write $file: $!";
+	print $out $value;
+	close($out) or die "could not write $file: $!";
+	IPC::Run::run(
+		[
+			'timeout', $timeout, 'kcat', '-P', '-b', $kafka->brokers,
+			'-t', $topic,
+			defined $options{key} ? ('-k', $options{key}) : (),
+			defined $options{partition} ? ('-p', $options{partition}) : (),
+			(map { ('-H', $_) } @{ $options{headers} || [] }), $file
+		],
+		'<', \undef, '2>', \$err) or die "kcat could not write $topic: $err\n";
+	return;
+}
+
+# ---------------------------------------------------------------------
+# A broker's process
+# ---------------------------------------------------------------------
+package Eventuate::Broker;
+
+use IO::Socket::INET ();
+use PostgreSQL::Test::Utils ();
+use POSIX ();
+use Scalar::Util ();
+
+my @brokers;
+
+# Start a program that dies with us, whatever becomes of us; stdin and stdout
+# are given as file handles or names.
+sub launch
+{
+	my ($self, $in, $out, @command) = @_;
+
+	my $pid = fork // die "could not fork: $!";
+	if ($pid == 0)
+	{
+		open(STDIN, ref $in ? '<&' : '<', $in)
+		  and open(STDOUT, ref $out ? '>&' : '>>', $out)
+		  and open(STDERR, '>>', $self->{log})
+		  and exec('setpriv', '--pdeathsig', 'KILL', @command);
+		POSIX::_exit(127);
+	}
+	$self->{pid} = $pid;
+	unless (grep { defined && $_ == $self } @brokers)
+	{
+		push @brokers, $self;
+		Scalar::Util::weaken($brokers[-1]);
+	}
+	return;
+}
+
+# Send a signal, wait for the end.
+sub end
+{
+	my ($self, $signal) = @_;
+	my $pid = delete $self->{pid} or return;
+	my $deadline = time + 30;
+
+	CORE::kill('CONT', $pid);
+	CORE::kill($signal, $pid);
+	while (waitpid($pid, POSIX::WNOHANG()) == 0)
+	{
+		CORE::kill('KILL', $pid) if time > $deadline;
+		Time::HiRes::sleep(0.01);
+	}
+	return;
+}
+
+sub brokers
+{
+	return $_[0]{brokers};
+}
+
+sub pid
+{
+	return $_[0]{pid};
+}
+
+sub freeze
+{
+	return CORE::kill('STOP', $_[0]{pid});
+}
+
+sub thaw
+{
+	return CORE::kill('CONT', $_[0]{pid});
+}
+
+sub kill
+{
+	return $_[0]->end('KILL');
+}
+
+sub log_contents
+{
+	return PostgreSQL::Test::Utils::slurp_file($_[0]{log});
+}
+
+sub running
+{
+	my ($self) = @_;
+	return $self->{pid} && waitpid($self->{pid}, POSIX::WNOHANG()) == 0;
+}
+
+# A file or directory of this broker's, named after the test.
+sub path
+{
+	my ($self, $name) = @_;
+	my ($test) = $0 =~ m{([^/]+?)(\.pl)?$};
+	our $count;
+
+	$self->{number} //= ++$count;
+	return "$PostgreSQL::Test::Utils::log_path/${test}_$name$self->{number}.log"
+	  if $name eq 'mock' || $name eq 'kafka';
+	return PostgreSQL::Test::Utils::tempdir($name);
+}
+
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(
+		LocalAddr => '127.0.0.1',
+		Proto => 'tcp',
+		Listen => 1) or die "no free port: $!";
+	return ($socket->sockport, $socket);
+}
+
+sub DESTROY
+{
+	local ($?, $@);
+	$_[0]->end('KILL');
+	return;
+}
+
+END
+{
+	local $?;
+	foreach my $broker (@brokers)
+	{
+		$broker->end('KILL') if defined $broker;
+	}
+}
+
+# ---------------------------------------------------------------------
+package Eventuate::Mock;
+
+our @ISA = ('Eventuate::Broker');
+
+use IO::Handle ();
+
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless { size => $options{brokers} || 1 }, $class;
+
+	die "t/mock_kafka is missing: make t/mock_kafka\n"
+	  unless -x 't/mock_kafka';
+	$self->{log} = $self->path('mock');
+	pipe(my $from_us, $self->{in}) && pipe($self->{out}, my $to_us)
+	  or die "no pipe: $!";
+	$self->launch($from_us, $to_us, 't/mock_kafka', $self->{size});
+	$self->{in}->autoflush(1);
+	close $from_us;
+	close $to_us;
+	$self->{brokers} = $self->answer;
+	return $self;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my $out = $self->{out};
+	my $line = <$out>;
+
+	die 'the mock broker died: ' . $self->log_contents . "\n"
+	  unless defined $line;
+	chomp $line;
+	return $line;
+}
+
+sub command
+{
+	my ($self, $line) = @_;
+
+	print { $self->{in} } "$line\n";
+	my $answer = $self->answer;
+	die "mock broker, \"$line\": $answer\n" unless $answer eq 'ok';
+	return;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	$self->command("down $_") foreach 1 .. $self->{size};
+	return;
+}
+
+sub start
+{
+	my ($self) = @_;
+	$self->command("up $_") foreach 1 .. $self->{size};
+	return;
+}
+
+sub create_topic
+{
+	my ($self, $name, $partitions) = @_;
+	$self->command("topic $name " . ($partitions || 4));
+	return;
+}
+
+# ---------------------------------------------------------------------
+package Eventuate::Kafka;
+
+our @ISA = ('Eventuate::Broker');
+
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless {}, $class;
+	my ($port, $socket1) = Eventuate::Broker::free_port();
+	my ($controller_port, $socket2) = Eventuate::Broker::free_port();
+
+	$self->{jars} = $ENV{EVENTUATE_KAFKA_JARS} || `script/kafka`;
+	chomp $self->{jars};
+	die "Kafka is missing: see script/kafka\n" unless -d $self->{jars};
+	$self->{brokers} = "127.0.0.1:$port";
+	$self->{log} = $self->path('kafka');
+	$self->{home} = $self->path('kafka-home');
+
+	open(my $conf, '>', "$self->{home}/server.properties")
+	  or die "could not write to $self->{home}: $!";
+	print $conf <<"END", $options{conf} // '';
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1\@127.0.0.1:$controller_port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs=$self->{home}/data
+num.partitions=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=200
+broker.session.timeout.ms=2000
+END
+	close $conf;
+
+	$self->java('kafka.tools.StorageTool', 'format', '-t',
+		'ZXZlbnR1YXRlLXRlc3RzLQ', '-c', "$self->{home}/server.properties");
+	close $_ foreach $socket1, $socket2;
+	$self->start;
+	return $self;
+}
+
+# The command line of one of Kafka's programs.
+sub class
+{
+	my ($self, @arguments) = @_;
+	return (
+		'java', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+		'-Dorg.slf4j.simpleLogger.showDateTime=true',
+		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+		'-cp', "$self->{jars}/*", @arguments);
+}
+
+sub java
+{
+	my ($self, @arguments) = @_;
+	my $output = '';
+
+	IPC::Run::run([ $self->class(@arguments) ],
+		'<', \undef, '>&', \$output)
+	  or die "$arguments[0] failed: $output\n";
+	return;
+}
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->launch('/dev/null', $self->{log},
+		$self->class('kafka.Kafka', "$self->{home}/server.properties"));
+	Eventuate::wait_until(
+		"Kafka at $self->{brokers}",
+		sub {
+			die 'Kafka did not start: ' . $self->log_contents . "\n"
+			  unless $self->running;
+			return IPC::Run::run(
+				[ 'kcat', '-L', '-m', 5, '-b', $self->{brokers} ],
+				'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+		});
+	return;
+}
+
+sub stop
+{
+	return $_[0]->end('TERM');
+}
+
+sub create_topic
+{
+	my ($self, $name, $partitions, @configs) = @_;
+
+	$self->java(
+		'org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->{brokers},
+		'--create', '--topic', $name, '--partitions', $partitions || 4,
+		'--replication-factor', 1, map { ('--config', $_) } @configs);
+	return;
+}
+
+1;
