@@ -3,6 +3,10 @@
  * inflight.h
  *	  The window of transactions that wait for Kafka's acknowledgement.
  *
+ * The contracts stand above the functions in inflight.c.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef EV_INFLIGHT_H
@@ -10,11 +14,15 @@
 
 #include "access/xlogdefs.h"
 
+/* Transactions in the window from which on ev_inflight_full() says so. */
+#define EV_INFLIGHT_MAX (1024 * 1024)
+
 typedef struct EvInflight EvInflight;
 
 /*
- * Names a transaction in the window; rises by one with each transaction.  The
- * producer carries it as the opaque of each of the transaction's records.
+ * Names a transaction in the window; rises by one with each transaction and
+ * is never 0.  The producer carries it as the opaque of each of the
+ * transaction's records.
  */
 typedef uint64 EvTicket;
 
