@@ -1,0 +1,436 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer.c
+ *	  The librdkafka producer: records out, delivery reports in.
+ *
+ * This file owns the one producer that a publisher process has.  librdkafka
+ * works in threads of its own, which must never touch PostgreSQL: they block
+ * all signals, there are no callbacks, and everything they have to say comes
+ * as an event, which we fetch on the main thread.  A pipe becomes readable
+ * when there are events; nothing here ever waits.
+ *
+ * What it promises: a record for which ev_producer_send() said QUEUED gets
+ * exactly one delivery report, unless the producer turns fatal or is closed
+ * before; records of one partition are stored in the order in which they were
+ * sent; a report with delivered = false is Kafka's last word on the record.
+ *
+ * After a restart of the process there is a new producer with nothing in it.
+ * What the old one had not yet reported is still in the WAL.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "producer.h"
+#include "producer_watch.h"
+
+/* Handles of topics that are kept; more are too rare to be worth memory. */
+#define MAX_TOPICS 1000
+
+typedef struct Topic
+{
+	char		name[EV_TOPIC_MAX_LENGTH + 1];	/* hash key */
+	rd_kafka_topic_t *handle;
+} Topic;
+
+/* The producer; rk == NULL: there is none. */
+static rd_kafka_t *rk = NULL;
+static rd_kafka_queue_t *events = NULL;
+static HTAB *topics = NULL;
+static int	wake_pipe[2] = {-1, -1};
+
+/* ----------
+ * Opening and closing
+ * ----------
+ */
+
+/*
+ * rd_kafka_new() with all signals blocked, so that no thread it starts, and
+ * no library that it loads for authentication, can take one of ours.
+ */
+static rd_kafka_t *
+new_producer(rd_kafka_conf_t *conf, char *error, size_t error_size)
+{
+	sigset_t	all;
+	sigset_t	previous;
+	rd_kafka_t *producer;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &previous);
+	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, error_size);
+	pthread_sigmask(SIG_SETMASK, &previous, NULL);
+	return producer;
+}
+
+static void
+close_pipe(void)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		if (wake_pipe[i] >= 0)
+			close(wake_pipe[i]);
+		wake_pipe[i] = -1;
+	}
+}
+
+static void
+create_topics(void)
+{
+	HASHCTL		info = {0};
+
+	info.keysize = sizeof(((Topic *) NULL)->name);
+	info.entrysize = sizeof(Topic);
+	info.hcxt = TopMemoryContext;
+	topics = hash_create("eventuate topics", 64, &info,
+						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/*
+ * Open the producer.  The conf is ours from here on, also if this throws.
+ * To be called in the process that uses it, and closed before it is opened
+ * again.
+ */
+void
+ev_producer_open(struct rd_kafka_conf_s *conf)
+{
+	char		error[512] = "";
+
+	Assert(rk == NULL);
+
+	/* A pipe that blocks would stop a librdkafka thread that holds locks. */
+	if (pipe2(wake_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+	{
+		rd_kafka_conf_destroy(conf);
+		ereport(ERROR,
+				(errcode_for_socket_access(),
+				 errmsg("could not create pipe: %m")));
+	}
+
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+							 RD_KAFKA_EVENT_LOG);
+	rk = new_producer(conf, error, sizeof(error));
+	if (rk == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		close_pipe();
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("could not create the Kafka producer"),
+				 errdetail("librdkafka reported: %s", error)));
+	}
+
+	rd_kafka_set_log_queue(rk, NULL);
+	events = rd_kafka_queue_get_main(rk);
+	rd_kafka_queue_io_event_enable(events, wake_pipe[1], "e", 1);
+
+	ev_producer_watch_start(rk, events);
+	create_topics();
+}
+
+/* Becomes readable when ev_producer_poll() has something to do. */
+int
+ev_producer_fd(void)
+{
+	return wake_pipe[0];
+}
+
+/* Let go of all topics' handles; records under way hold their own. */
+static void
+forget_topics(void)
+{
+	HASH_SEQ_STATUS scan;
+	Topic	   *topic;
+
+	hash_seq_init(&scan, topics);
+	while ((topic = hash_seq_search(&scan)) != NULL)
+		rd_kafka_topic_destroy(topic->handle);
+	hash_destroy(topics);
+	topics = NULL;
+}
+
+/*
+ * Close the producer, if there is one, with whatever it still has.  It may
+ * take as long as a name server lets librdkafka wait, so at exit this comes
+ * last of all.
+ */
+void
+ev_producer_close(void)
+{
+	if (rk == NULL)
+		return;
+
+	ev_producer_watch_start(NULL, NULL);
+	if (topics != NULL)
+		forget_topics();
+	rd_kafka_queue_destroy(events);
+	events = NULL;
+	rd_kafka_destroy(rk);
+	rk = NULL;
+	close_pipe();
+}
+
+/* ----------
+ * Records out
+ * ----------
+ */
+
+/*
+ * librdkafka's handle of a topic.  Looking a topic up by name in librdkafka
+ * for each record costs a lock and a list; so the handles are kept.  When
+ * there are too many, all go: what is in use comes back with the next record.
+ */
+static rd_kafka_topic_t *
+topic_handle(const char *name)
+{
+	Topic	   *topic = hash_search(topics, name, HASH_FIND, NULL);
+	rd_kafka_topic_t *handle;
+
+	if (topic != NULL)
+		return topic->handle;
+
+	if (hash_get_num_entries(topics) >= MAX_TOPICS)
+	{
+		forget_topics();
+		create_topics();
+	}
+
+	/* Only what exists is entered, so that no error leaves half an entry. */
+	handle = rd_kafka_topic_new(rk, name, NULL);
+	if (handle == NULL)
+		return NULL;
+	topic = hash_search(topics, name, HASH_ENTER, NULL);
+	topic->handle = handle;
+	return handle;
+}
+
+/* The headers as librdkafka wants them; NULL: none. */
+static rd_kafka_headers_t *
+make_headers(const EvMessage *message)
+{
+	rd_kafka_headers_t *headers;
+
+	if (message->header_count == 0)
+		return NULL;
+	headers = rd_kafka_headers_new(message->header_count);
+	for (int i = 0; i < message->header_count; i++)
+	{
+		const EvHeader *header = &message->headers[i];
+
+		rd_kafka_header_add(headers, header->name, -1,
+							header->value, header->value_length);
+	}
+	return headers;
+}
+
+/* Hand over a record that has headers or a time of its own. */
+static rd_kafka_resp_err_t
+produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
+			  uint64 ticket)
+{
+	rd_kafka_headers_t *headers = make_headers(message);
+	rd_kafka_resp_err_t error;
+
+	error = rd_kafka_producev(rk,
+							  RD_KAFKA_V_RKT(topic),
+							  RD_KAFKA_V_PARTITION(message->partition),
+							  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+							  RD_KAFKA_V_KEY(message->key,
+											 message->key_length),
+							  RD_KAFKA_V_VALUE(unconstify(char *, message->value),
+											   message->value_length),
+							  RD_KAFKA_V_TIMESTAMP(message->timestamp),
+							  RD_KAFKA_V_OPAQUE((void *) (uintptr_t) ticket),
+							  RD_KAFKA_V_HEADERS(headers),
+							  RD_KAFKA_V_END);
+	/* Once the record is taken, its headers are librdkafka's. */
+	if (error != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
+		rd_kafka_headers_destroy(headers);
+	return error;
+}
+
+/* Hand over a record; key and value are copied. */
+static rd_kafka_resp_err_t
+produce(const EvMessage *message, uint64 ticket)
+{
+	rd_kafka_topic_t *topic;
+
+	if (strlen(message->topic) > EV_TOPIC_MAX_LENGTH)
+		return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+	topic = topic_handle(message->topic);
+	if (topic == NULL)
+		return rd_kafka_last_error();
+
+	if (message->header_count > 0 || message->timestamp != 0)
+		return produce_whole(topic, message, ticket);
+	if (rd_kafka_produce(topic, message->partition, RD_KAFKA_MSG_F_COPY,
+						 unconstify(char *, message->value),
+						 message->value_length,
+						 message->key, message->key_length,
+						 (void *) (uintptr_t) ticket) == 0)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	return rd_kafka_last_error();
+}
+
+/*
+ * Send a record.  REFUSED comes with Kafka's name of the error and the same
+ * in words, which are constant.  A producer that has turned fatal answers
+ * FULL for ever: ask ev_producer_state().
+ */
+EvSendResult
+ev_producer_send(const EvMessage *message, uint64 ticket,
+				 const char **error_name, const char **error)
+{
+	rd_kafka_resp_err_t result = produce(message, ticket);
+
+	if (likely(result == RD_KAFKA_RESP_ERR_NO_ERROR))
+		return EV_SEND_QUEUED;
+	if (result == RD_KAFKA_RESP_ERR__QUEUE_FULL || ev_producer_watch_fatal())
+		return EV_SEND_FULL;
+
+	*error_name = rd_kafka_err2name(result);
+	*error = rd_kafka_err2str(result);
+	return EV_SEND_REFUSED;
+}
+
+/* ----------
+ * Events in
+ * ----------
+ */
+
+/*
+ * Pass on the delivery reports of an event.  A record that failed along with
+ * the producer was not refused by Kafka: another producer will send it.
+ */
+static int
+serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
+{
+	const rd_kafka_message_t *record;
+	int			reports = 0;
+
+	while ((record = rd_kafka_event_message_next(event)) != NULL)
+	{
+		EvDelivery	delivery = {0};
+
+		if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			ev_producer_watch_up();
+		else if (ev_producer_watch_fatal())
+			continue;
+
+		delivery.ticket = (uint64) (uintptr_t) record->_private;
+		delivery.delivered = record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+		delivery.topic = rd_kafka_topic_name(record->rkt);
+		delivery.partition = record->partition;
+		delivery.key = record->key;
+		delivery.key_length = record->key_len;
+		delivery.value = record->payload;
+		delivery.value_length = record->len;
+		if (!delivery.delivered)
+		{
+			/* rd_kafka_message_errstr() would return the record's value. */
+			delivery.error_name = rd_kafka_err2name(record->err);
+			delivery.error = rd_kafka_err2str(record->err);
+		}
+		callback(&delivery);
+		reports++;
+	}
+	return reports;
+}
+
+static void
+serve_log(rd_kafka_event_t *event)
+{
+	const char *facility;
+	const char *text;
+	int			level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
+		elog(DEBUG1, "librdkafka: %s: %s", facility, text);
+}
+
+/* Serve one event, which may throw. */
+static int
+serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
+{
+	switch (rd_kafka_event_type(event))
+	{
+		case RD_KAFKA_EVENT_DR:
+			return serve_deliveries(event, callback);
+		case RD_KAFKA_EVENT_ERROR:
+			ev_producer_watch_error(event);
+			break;
+		case RD_KAFKA_EVENT_LOG:
+			serve_log(event);
+			break;
+		case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
+			ev_producer_watch_answer(event);
+			break;
+		default:
+			break;
+	}
+	return 0;
+}
+
+/*
+ * Serve one event and free it, also if that throws; returns the number of
+ * delivery reports passed on.
+ */
+static int
+consume_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
+{
+	volatile int reports = 0;
+
+	PG_TRY();
+	{
+		reports = serve_event(event, callback);
+	}
+	PG_CATCH();
+	{
+		rd_kafka_event_destroy(event);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	rd_kafka_event_destroy(event);
+	return reports;
+}
+
+static void
+drain_pipe(void)
+{
+	char		bytes[64];
+
+	while (read(wake_pipe[0], bytes, sizeof(bytes)) == sizeof(bytes))
+		;
+}
+
+/*
+ * Serve everything that librdkafka has to say, without waiting; returns the
+ * number of delivery reports passed to the callback.  To be called when the
+ * fd is readable, and now and then anyhow.  What a delivery points to is
+ * valid during the callback.  If the callback throws, further reports of the
+ * same batch are lost: this producer is then of no more use.
+ */
+int
+ev_producer_poll(EvDeliveryCallback callback)
+{
+	int			reports = 0;
+	rd_kafka_event_t *event;
+
+	/* In this order: what comes after the last poll fills the pipe again. */
+	drain_pipe();
+	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
+		reports += consume_event(event, callback);
+
+	ev_producer_watch_poll();
+	return reports;
+}

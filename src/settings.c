@@ -1,0 +1,207 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  Every setting of the extension.
+ *
+ * The settings exist in every process that has loaded the library, whether it
+ * was preloaded or not: a session that merely calls a function must see the
+ * same limits as the publisher, and ALTER SYSTEM must check what it is given.
+ * All of them change on reload; none needs a restart.
+ *
+ * The module promises that what a setting holds has passed its checks, and
+ * that a refusal never repeats the value of eventuate.kafka, in which
+ * somebody may have put a secret.
+ *
+ * A restart reads the settings anew; nothing is kept here besides them.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "nodes/pg_list.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
+
+#include "settings.h"
+#include "settings_kafka.h"
+
+/* librdkafka's largest request, without what a request has besides. */
+#define MAX_MESSAGE_SIZE (1000000000 - 1024)
+
+char	   *ev_kafka = NULL;
+char	   *ev_kafka_file = NULL;
+char	   *ev_databases = NULL;
+int			ev_max_message_size = 1000000;
+int			ev_queue_size = 64 * 1024;
+int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
+
+static const struct config_enum_entry record_timestamps[] = {
+	{"publish", EV_TIMESTAMP_PUBLISH, false},
+	{"commit", EV_TIMESTAMP_COMMIT, false},
+	{NULL, 0, false}
+};
+
+/*
+ * Check hook of eventuate.kafka.  The message replaces PostgreSQL's own, which
+ * would repeat the value.
+ */
+static bool
+check_kafka(char **newval, void **extra, GucSource source)
+{
+	EvProblem	problem = {0};
+	MemoryContext context;
+	MemoryContext previous;
+	bool		accepted;
+
+	/* The postmaster's context of the moment may live for ever. */
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"eventuate.kafka",
+									ALLOCSET_SMALL_SIZES);
+	previous = MemoryContextSwitchTo(context);
+	accepted = ev_settings_kafka_check(*newval, &problem);
+	if (!accepted)
+	{
+		GUC_check_errcode(problem.sqlstate);
+		GUC_check_errmsg("invalid value for parameter \"%s\"",
+						 "eventuate.kafka");
+		GUC_check_errdetail("%s", problem.detail);
+		if (problem.hint != NULL)
+			GUC_check_errhint("%s", problem.hint);
+	}
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(context);
+	return accepted;
+}
+
+/* Check hook of eventuate.databases. */
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char	   *text = pstrdup(*newval);
+	List	   *names;
+	bool		accepted = SplitIdentifierString(text, ',', &names);
+
+	if (!accepted)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(names);
+	pfree(text);
+	return accepted;
+}
+
+/* The settings that are text. */
+static void
+define_texts(void)
+{
+	DefineCustomStringVariable("eventuate.kafka",
+							   "Sets the librdkafka properties with which messages are published.",
+							   "name=value pairs as in a libpq connection string; bootstrap.servers says where Kafka is.",
+							   &ev_kafka,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY,
+							   check_kafka,
+							   NULL,
+							   NULL);
+
+	DefineCustomStringVariable("eventuate.kafka_file",
+							   "Sets the file with further librdkafka properties, secrets among them.",
+							   "One name=value a line; what follows a line [database] holds for that database only.",
+							   &ev_kafka_file,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY,
+							   NULL,
+							   NULL,
+							   NULL);
+
+	DefineCustomStringVariable("eventuate.databases",
+							   "Sets the databases whose messages are published.",
+							   "A list of names, or * for all.",
+							   &ev_databases,
+							   "*",
+							   PGC_SIGHUP,
+							   GUC_LIST_INPUT,
+							   check_databases,
+							   NULL,
+							   NULL);
+}
+
+/* The settings that are numbers or words. */
+static void
+define_numbers(void)
+{
+	DefineCustomIntVariable("eventuate.max_message_size",
+							"Sets the largest size of a message as a record of Kafka's.",
+							"Key, value, headers and 100 bytes for the record itself.",
+							&ev_max_message_size,
+							1000000,
+							1000,
+							MAX_MESSAGE_SIZE,
+							PGC_SIGHUP,
+							GUC_UNIT_BYTE,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("eventuate.queue_size",
+							"Sets how much may wait for Kafka's acknowledgement in a publisher.",
+							"A message larger than this still fits, alone.",
+							&ev_queue_size,
+							64 * 1024,
+							1024,
+							MAX_KILOBYTES,
+							PGC_SIGHUP,
+							GUC_UNIT_KB,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomEnumVariable("eventuate.record_timestamp",
+							 "Sets which time a record of Kafka's has as its timestamp.",
+							 NULL,
+							 &ev_record_timestamp,
+							 EV_TIMESTAMP_PUBLISH,
+							 record_timestamps,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+}
+
+/* Define all settings; called once by _PG_init, preloaded or not. */
+void
+ev_settings_init(void)
+{
+	define_texts();
+	define_numbers();
+	MarkGUCPrefixReserved("eventuate");
+}
+
+/* Does eventuate.databases name this database? */
+bool
+ev_settings_database_allowed(const char *database)
+{
+	char	   *text = pstrdup(ev_databases);
+	List	   *names;
+	ListCell   *cell;
+	bool		allowed = false;
+
+	if (!SplitIdentifierString(text, ',', &names))
+		elog(ERROR, "eventuate.databases is not a list");
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+
+		if (strcmp(name, "*") == 0 || strcmp(name, database) == 0)
+			allowed = true;
+	}
+	list_free(names);
+	pfree(text);
+	return allowed;
+}
