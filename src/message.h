@@ -3,6 +3,10 @@
  * message.h
  *	  One message <-> bytes: ids, headers, Eventuate's JSON.  Pure.
  *
+ * The contracts stand above the functions in message.c.  All text is UTF-8.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef EV_MESSAGE_H
@@ -17,11 +21,15 @@
 #define EV_HEADER_DATE "DATE"
 #define EV_HEADER_DESTINATION "DESTINATION"
 
+/* Buffers of ev_message_format_id and ev_message_format_date, with the NUL. */
+#define EV_ID_SIZE (EV_ID_LENGTH + 1)
+#define EV_DATE_SIZE 40
+
 /*
  * The headers column of an outbox row, as it goes into the record.  json is
  * the canonical object, either the column's own text or a re-serialised copy
- * in the caller's scratch buffer.  id and partition_id are unescaped; NULL
- * where the row has no such header.
+ * in the caller's scratch buffer.  id and partition_id are unescaped and not
+ * NUL-terminated; NULL where the row has no such header.
  */
 typedef struct EvHeaders
 {
