@@ -33,8 +33,14 @@
 
 #include "progress.h"
 
-/* The table as it was when last looked up; for ev_progress_relid(). */
+/* The table as it was when last looked up. */
 static Oid	progress_relid = InvalidOid;
+
+/* Something happened to the table (or may have) since it was loaded. */
+static bool changed = false;
+
+/* An invalidation comes of our own reset of the caches. */
+static bool resetting = false;
 
 /*
  * The table, if the extension is installed: by its membership, not by name
@@ -56,13 +62,20 @@ find_table(void)
 	return relid;
 }
 
+/* Decoding leaves the past in the caches; our SQL wants the present. */
+static void
+reset_caches(void)
+{
+	resetting = true;
+	InvalidateSystemCaches();
+	resetting = false;
+}
+
 static void
 begin(void)
 {
 	StartTransactionCommand();
-
-	/* Decoding has left the past in the caches. */
-	InvalidateSystemCaches();
+	reset_caches();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
@@ -72,7 +85,7 @@ end(void)
 {
 	PopActiveSnapshot();
 	SPI_finish();
-	InvalidateSystemCaches();
+	reset_caches();
 	CommitTransactionCommand();
 }
 
@@ -118,6 +131,7 @@ ev_progress_load(EvProgress *progress)
 	bool		found;
 
 	begin();
+	changed = false;
 	progress_relid = find_table();
 	found = OidIsValid(progress_relid) && read_row(progress);
 	end();
@@ -157,9 +171,27 @@ ev_progress_store(Datum snapshot, TimeLineID timeline)
 	end();
 }
 
-/* The table that ev_progress_load() found last, to watch for its end. */
-Oid
-ev_progress_relid(void)
+static void
+note_change(Datum arg, Oid relid)
 {
-	return progress_relid;
+	if (!resetting && (relid == progress_relid || !OidIsValid(relid)))
+		changed = true;
+}
+
+/* From now on ev_progress_changed() tells the truth. */
+void
+ev_progress_watch(void)
+{
+	CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+}
+
+/*
+ * May the table have been altered or dropped since it was loaded?  Outside of
+ * a transaction only: it looks for news first.
+ */
+bool
+ev_progress_changed(void)
+{
+	AcceptInvalidationMessages();
+	return changed;
 }

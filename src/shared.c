@@ -312,7 +312,12 @@ serve_requests(EvDatabase *database)
 	{
 		database = ev_shared_get(MyDatabaseId);
 		if (database != NULL)
+		{
+			SpinLockAcquire(&database->mutex);
+			database->installed = true;
 			database->restart_at = 0;
+			SpinLockRelease(&database->mutex);
+		}
 		ev_shared_wake_launcher();
 	}
 	if (recheck_wanted && database != NULL)
@@ -348,6 +353,24 @@ at_transaction_end(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
 		publisher_wanted = recheck_wanted = false;
+}
+
+/* A state as the view and the log name it. */
+const char *
+ev_shared_state_name(EvState state)
+{
+	static const char *const names[] = {
+		[EV_STATE_STARTING] = "starting",
+		[EV_STATE_RECOVERING] = "recovering",
+		[EV_STATE_CATCHING_UP] = "catching up",
+		[EV_STATE_STREAMING] = "streaming",
+		[EV_STATE_WAITING] = "waiting",
+		[EV_STATE_PAUSED] = "paused",
+		[EV_STATE_STOPPED] = "stopped",
+		[EV_STATE_NOT_CONFIGURED] = "not configured"
+	};
+
+	return names[state];
 }
 
 /* Shows a state; a line in the log is the caller's business. */

@@ -83,6 +83,7 @@ extern void ev_shared_wake(EvDatabase *database);
 extern void ev_shared_recheck_at_commit(void);
 extern void ev_shared_request_at_commit(void);
 
+extern const char *ev_shared_state_name(EvState state);
 extern void ev_shared_set_state(EvDatabase *database, EvState state);
 extern void ev_shared_set_error(EvDatabase *database, const char *error);
 

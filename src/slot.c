@@ -51,6 +51,9 @@
 
 static LogicalDecodingContext *decoding = NULL;
 
+/* The readable end of WAL when reading last found nothing more. */
+static XLogRecPtr exhausted_at = InvalidXLogRecPtr;
+
 /* Birth: a running-xacts record was read and waits to be processed. */
 static bool record_held_back = false;
 
@@ -102,6 +105,19 @@ ev_slot_status(void)
 	return status;
 }
 
+/* Is there room for one more slot in this server? */
+bool
+ev_slot_available(void)
+{
+	bool		available = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots && !available; i++)
+		available = !ReplicationSlotCtl->replication_slots[i].in_use;
+	LWLockRelease(ReplicationSlotControlLock);
+	return available;
+}
+
 /* Drops this database's slot, acquired by us or by nobody. */
 void
 ev_slot_drop(void)
@@ -144,7 +160,10 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 		timeline = state->currTLI;
 	}
 	if (page + needed > end)
+	{
+		exhausted_at = end;
 		return -1;
+	}
 
 	/* Past the end the page is zeroes, or not ours to look at. */
 	if (!WALRead(state, buffer, page, XLOG_BLCKSZ, timeline, &error))
@@ -230,17 +249,14 @@ ev_slot_position(void)
 	return decoding->reader->EndRecPtr;
 }
 
-/* Has all that may be read been read? */
+/*
+ * Was all that may be read there when reading last came to the end?  (The end
+ * can lie inside a record, so the position itself does not tell.)
+ */
 bool
 ev_slot_caught_up(void)
 {
-	return decoding->reader->EndRecPtr >= ev_slot_readable_end(NULL);
-}
-
-XLogRecPtr
-ev_slot_confirmed(void)
-{
-	return MyReplicationSlot->data.confirmed_flush;
+	return exhausted_at == ev_slot_readable_end(NULL);
 }
 
 /*
@@ -256,6 +272,20 @@ ev_slot_confirm(XLogRecPtr lsn)
 	LogicalConfirmReceivedLocation(lsn);
 	if (restart_lsn != MyReplicationSlot->data.restart_lsn)
 		ReplicationSlotsComputeRequiredLSN();
+}
+
+/*
+ * Has "position", the end of a record, reached "target", where the next record
+ * is to be inserted?  They differ where a page has just been filled: the
+ * target is then behind the header of the next.
+ */
+bool
+ev_slot_reached(XLogRecPtr position, XLogRecPtr target)
+{
+	if (position >= target)
+		return true;
+	return position % XLOG_BLCKSZ == 0 &&
+		target - position <= SizeOfXLogLongPHD;
 }
 
 /* Saves the slot to disk: what a restart will know. */

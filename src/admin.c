@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * admin.c
+ *	  SQL functions that steer this database's publisher.
+ *
+ * Each changes eventuate.progress in the caller's transaction; at its commit
+ * the publisher is told to read that row again, so that a rolled-back pause
+ * is none.  The functions are SECURITY DEFINER with a fixed search_path: who
+ * may call them is a matter of EXECUTE.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(eventuate_pause);
+PG_FUNCTION_INFO_V1(eventuate_resume);
+PG_FUNCTION_INFO_V1(request_publisher);
+
+/* Runs an UPDATE of eventuate.progress with this database's oid as $1. */
+static void
+update_progress(const char *command)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(MyDatabaseId)};
+
+	SPI_connect();
+	if (SPI_execute_with_args(command, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update eventuate.progress");
+	SPI_finish();
+	ev_shared_recheck_at_commit();
+	ev_shared_request_at_commit();
+}
+
+/* eventuate_pause(): nothing more is published until eventuate_resume(). */
+Datum
+eventuate_pause(PG_FUNCTION_ARGS)
+{
+	ev_shared_require("eventuate_pause()");
+	update_progress("UPDATE eventuate.progress SET paused = true WHERE $1 IS NOT NULL");
+	PG_RETURN_VOID();
+}
+
+/*
+ * eventuate_resume(skip_existing): publish again, also from a database that
+ * was copied.  With skip_existing only what is committed after this: without
+ * a timeline the slot, if there is one, is not gone on with.
+ */
+Datum
+eventuate_resume(PG_FUNCTION_ARGS)
+{
+	ev_shared_require("eventuate_resume()");
+	if (PG_GETARG_BOOL(0))
+		update_progress("UPDATE eventuate.progress SET paused = false, database = $1, timeline = NULL, snapshot = pg_current_snapshot()");
+	else
+		update_progress("UPDATE eventuate.progress SET paused = false, database = $1");
+	PG_RETURN_VOID();
+}
+
+/* eventuate.request_publisher(): for the extension script. */
+Datum
+request_publisher(PG_FUNCTION_ARGS)
+{
+	if (ev_shared_ready())
+		ev_shared_request_at_commit();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,6 @@
+#include "postgres.h"
+#include "database.h"
+void
+ev_database_init(void)
+{
+}

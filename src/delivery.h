@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery.h
+ *	  From decoded message to acknowledged record.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_DELIVERY_H
+#define EV_DELIVERY_H
+
+#include "eventuate.h"
+#include "shared.h"
+
+extern const EvSink ev_delivery_sink;
+
+extern void ev_delivery_init(EvDatabase *database, void (*wait) (void));
+extern bool ev_delivery_serve(void);
+extern bool ev_delivery_idle(void);
+extern bool ev_delivery_full(void);
+extern XLogRecPtr ev_delivery_safe_lsn(void);
+extern TimestampTz ev_delivery_safe_time(void);
+extern uint64 ev_delivery_sent(void);
+extern uint64 ev_delivery_acknowledged(void);
+extern const char *ev_delivery_failure(void);
+
+#endif							/* EV_DELIVERY_H */
