@@ -16,17 +16,19 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
 DATA = $(wildcard eventuate--*.sql)
 
 PG_CPPFLAGS = -DEV_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+	-Wno-clobbered
 SHLIB_LINK = -lrdkafka
 
 # installcheck's servers load what "script/stage" has put into tmp_stage.
-SERVER = --temp-config=tmp_stage/server.conf
+SERVER = --encoding=UTF8 --temp-config=tmp_stage/server.conf
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
 REGRESS_OPTS = --temp-instance=tmp_check_regress $(SERVER)
 ISOLATION = $(patsubst specs/%.spec,%,$(wildcard specs/*.spec))
 ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
 TAP_TESTS = 1
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
+PROVE_TESTS = $(UNIT_TESTS) $(wildcard t/*.pl)
 EXTRA_CLEAN = t/mock_kafka $(UNIT_TESTS) tmp_*
 
 # Nothing here is worth inlining into a query: do without clang.
@@ -43,14 +45,14 @@ endif
 
 $(OBJS): $(wildcard src/*.h) Makefile
 
-installcheck: t/mock_kafka $(UNIT_TESTS)
+installcheck: t/mock_kafka $(filter t/unit/%,$(PROVE_TESTS))
 
 t/mock_kafka: t/mock_kafka.c
 	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $< -lrdkafka
 
 # The pure modules, as programs of their own under the sanitizers.
 t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h)
-	$(CC) -DFRONTEND -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) -I$(includedir_server) \
+	$(CC) -DFRONTEND -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) \
 		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
 		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 

@@ -86,7 +86,11 @@ sub new_node
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(allows_streaming => 'logical', @{ $options{init} || [] });
+	my %init = @{ $options{init} || [] };
+	$node->init(
+		allows_streaming => 'logical',
+		%init,
+		extra => [ '--encoding=UTF8', '--locale=C', @{ $init{extra} || [] } ]);
 	configure($node, %options);
 	if ($options{start} // 1)
 	{
@@ -620,7 +624,7 @@ sub class
 {
 	my ($self, @arguments) = @_;
 	return (
-		'java', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+		'java', '-Xmx512m', '-XX:-UsePerfData', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
 		'-Dorg.slf4j.simpleLogger.showDateTime=true',
 		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
 		'-cp', "$self->{jars}/*", @arguments);
