@@ -14,6 +14,7 @@
 #ifndef FRONTEND
 
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
@@ -92,6 +93,16 @@ ev_database_ownercheck_compat(Oid database, Oid role)
 	return object_ownercheck(DatabaseRelationId, database, role);
 #else
 	return pg_database_ownercheck(database, role);
+#endif
+}
+
+static inline bool
+ev_extension_ownercheck_compat(Oid extension, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, role);
+#else
+	return pg_extension_ownercheck(extension, role);
 #endif
 }
 

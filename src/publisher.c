@@ -148,10 +148,14 @@ want_restart(void)
 	restart_deadline = GetCurrentTimestamp() + DRAIN_LIMIT * INT64CONST(1000);
 }
 
-/* Runs before shared memory is left: from now on nobody wakes us. */
+/*
+ * Runs before shared memory is left: from now on nobody wakes us.  Whoever
+ * waits for us to be gone wants the slot to be free as well.
+ */
 static void
 release_entry(int code, Datum arg)
 {
+	ev_slot_release();
 	SpinLockAcquire(&me->mutex);
 	me->latch = NULL;
 	me->pid = 0;

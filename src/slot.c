@@ -118,13 +118,20 @@ ev_slot_available(void)
 	return available;
 }
 
-/* Drops this database's slot, acquired by us or by nobody. */
+/* Lets the slot go, if we have it; one that is not persistent vanishes. */
 void
-ev_slot_drop(void)
+ev_slot_release(void)
 {
 	if (MyReplicationSlot != NULL)
 		ReplicationSlotRelease();
 	decoding = NULL;
+}
+
+/* Drops this database's slot, acquired by us or by nobody. */
+void
+ev_slot_drop(void)
+{
+	ev_slot_release();
 	if (ev_slot_status() != EV_SLOT_MISSING)
 		ReplicationSlotDrop(ev_slot_name(MyDatabaseId), true);
 }

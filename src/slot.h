@@ -28,6 +28,7 @@ typedef void (*EvWaitCallback) (void);
 extern const char *ev_slot_name(Oid database);
 extern EvSlotStatus ev_slot_status(void);
 extern bool ev_slot_available(void);
+extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
 
 extern void ev_slot_open(void);
