@@ -137,12 +137,12 @@ ev_argument_text(FunctionCallInfo fcinfo, int arg, EvForm form)
  * of another encoding (or of none: SQL_ASCII) can be.
  */
 bytea *
-ev_argument_utf8(text *text)
+ev_argument_utf8(text *value)
 {
-	char	   *data = VARDATA_ANY(text);
-	char	   *utf8 = pg_server_to_any(data, VARSIZE_ANY_EXHDR(text), PG_UTF8);
+	char	   *data = VARDATA_ANY(value);
+	char	   *utf8 = pg_server_to_any(data, VARSIZE_ANY_EXHDR(value), PG_UTF8);
 
-	return utf8 == data ? text : cstring_to_text(utf8);
+	return utf8 == data ? value : cstring_to_text(utf8);
 }
 
 /* An argument as the bytes that go to Kafka, or NULL. */

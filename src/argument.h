@@ -37,7 +37,7 @@ extern void ev_check_size(size_t size);
 
 extern text *ev_argument_text(FunctionCallInfo fcinfo, int arg, EvForm form);
 extern bytea *ev_argument_bytes(FunctionCallInfo fcinfo, int arg, EvForm form);
-extern bytea *ev_argument_utf8(text *text);
+extern bytea *ev_argument_utf8(text *value);
 
 extern EvField ev_field_varlena(const char *name, Oid type, const void *value);
 extern EvField ev_field_argument(const char *name, Oid type,

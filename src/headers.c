@@ -164,7 +164,7 @@ utf8_length(const JsonbValue *string)
 }
 
 static size_t
-base64_length(const JsonbValue *string)
+base64_length(const JsonbValue *name, const JsonbValue *string)
 {
 	int			size = pg_b64_dec_len(string->val.string.len);
 	void	   *bytes = palloc(size + 1);
@@ -175,9 +175,8 @@ base64_length(const JsonbValue *string)
 	if (length < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("header has an invalid base64 value"),
-				 errdetail("The value is \"%.*s\".",
-						   string->val.string.len, string->val.string.val)));
+				 errmsg("value of header \"%.*s\" is not valid base64",
+						name->val.string.len, name->val.string.val)));
 	return length;
 }
 
@@ -218,7 +217,7 @@ element_size(const JsonbValue *element, int index)
 	if (value.type != jbvString)
 		refuse_value(&name, "Write the value in double quotes.");
 	return utf8_length(&name) + HEADER_OVERHEAD +
-		(base64 ? base64_length(&value) : utf8_length(&value));
+		(base64 ? base64_length(&name, &value) : utf8_length(&value));
 }
 
 static size_t

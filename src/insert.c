@@ -90,7 +90,7 @@ open_target(const Target *target)
 				 errmsg("permission denied for table %s", target->name),
 				 errdetail("Sending needs the privilege to INSERT into table \"eventuate.%s\".",
 						   target->name),
-				 errhint("Run \"GRANT INSERT ON eventuate.%s TO %s\" as the owner of the table.",
+				 errhint("The owner of the table can run: GRANT INSERT ON eventuate.%s TO %s;",
 						 target->name,
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 	return relation;

@@ -67,7 +67,7 @@ insert_record(const char *function, FunctionCallInfo fcinfo, text *id,
 
 	ev_check_transaction(function);
 	fields[0] = ev_field_varlena("id", TEXTOID, id);
-	fields[1] = ev_field_argument("topic", TEXTOID, fcinfo, 0);
+	fields[1] = ev_field_varlena("topic", TEXTOID, PG_GETARG_TEXT_PP(0));
 	fields[2] = ev_field_varlena("key", BYTEAOID, key);
 	fields[3] = ev_field_varlena("value", BYTEAOID, value);
 	fields[4] = ev_field_argument("headers", JSONBOID, fcinfo, 3);
