@@ -274,9 +274,14 @@ ev_kafka_rules_check(const EvProperty *property, bool secrets_allowed,
 					  "has a character in its value that is not accepted there.",
 					  NULL);
 	if (!secrets_allowed && ev_kafka_rules_secret(name))
+	{
+		const char *hint = ev_kafka_rules_java(name);
+
 		return refuse(problem, property->name,
 					  "is a secret, and this setting is visible to others.",
+					  hint ? hint :
 					  "Put it into the file that eventuate.kafka_file names.");
+	}
 	return true;
 }
 
