@@ -9,9 +9,10 @@ BEGIN { open($terminal, '>&', \*STDOUT) or die; $terminal->autoflush(1); }
 
 use Eventuate;
 
+$Eventuate::timeout = 30;
+
 my $bold = -t $terminal ? "\e[1m" : '';
 my $plain = -t $terminal ? "\e[0m" : '';
-my $started = int(time * 1000);
 my $kafka =
     $ENV{BROKERS} ? bless({ brokers => $ENV{BROKERS} }, 'Eventuate::Broker')
   : ($ENV{KAFKA} // '') eq 'real' ? real_kafka()
@@ -20,7 +21,8 @@ my $what =
     $ENV{BROKERS} ? 'your Kafka'
   : ($ENV{KAFKA} // '') eq 'real' ? 'a Kafka of its own'
   : 'a mock of Kafka';
-my $node = new_node('demo', kafka => $kafka, extension => 0);
+my $failure;
+my $node = new_node('demo', kafka => $kafka, extension => 0, conf => 'log_statement = none');
 
 sub headline
 {
@@ -33,14 +35,15 @@ sub psql
 {
 	my ($sql) = @_;
 
+	$sql =~ s/\s+$//;
 	foreach my $statement (split /\n\n/, $sql)
 	{
 		my $output = '';
 		IPC::Run::run(
 			[ 'psql', '-Xaq', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-d', $node->connstr('postgres') ],
 			'<', \"$statement\n", '>&', \$output) or die $output;
-		$output =~ s/\n+$//;
-		print $terminal "$output\n\n";
+		$output =~ s/\s+$//;
+		print $terminal "$output\n";
 	}
 	return;
 }
@@ -49,20 +52,23 @@ sub kcat
 {
 	my ($topic) = @_;
 	my @command = ('kcat', '-C', '-e', '-q', '-b', $kafka->brokers, '-t', $topic);
-	my @from = $ENV{BROKERS} ? ('-o', "s\@$started") : ();
+	# Where there has been a demo before, only its last record.
+	my @from = $ENV{BROKERS} ? ('-o', '-1') : ();
 	my $output = '';
 
 	print $terminal "\$ @command\n";
 	IPC::Run::run(
-		[ 'timeout', 60, @command, @from, '-f', "key %k, partition %p, headers \"%h\":\n%s\n" ],
+		[ 'timeout', 60, @command, @from, '-f', "key %k, partition %p, headers [%h]:\n%s\n" ],
 		'<', \undef, '>&', \$output) or die $output;
-	print $terminal "$output\n";
+	$output =~ s/\s+$//;
+	print $terminal "$output\n\n";
 	return;
 }
 
 headline("PostgreSQL with $what at " . $kafka->brokers);
+my %shown;
 print $terminal map { "$_\n" }
-  grep { /^(wal_level|shared_preload_libraries|eventuate)/ }
+  grep { /^(wal_level|shared_preload_libraries|eventuate)/ && !$shown{$_}++ }
   split /\n/, slurp_file($node->data_dir . '/postgresql.conf');
 
 headline('A message is sent in the transaction that changes the data');
@@ -89,7 +95,7 @@ psql(<<'END');
 SELECT eventuate_produce('demo.prices', '1.08', key => 'EUR/USD', headers => '{"source": "demo"}');
 END
 
-wait_caught_up($node);
+eval { wait_caught_up($node); 1 } or do { $failure = $@; exit 1 };
 
 headline('What consumers see');
 kcat('demo.orders');
@@ -97,13 +103,13 @@ kcat('demo.prices');
 
 headline('How far publishing is');
 psql(<<'END');
-SELECT state, messages, bytes, in_flight, lag_bytes, last_error FROM pg_stat_eventuate \gx
+SELECT state, messages, bytes, in_flight, lag_bytes FROM pg_stat_eventuate \gx
 END
 
-print $terminal "That was all: server, $what and files are gone again.\n"
-  unless $ENV{BROKERS};
+print $terminal "\nThat was all: PostgreSQL " . ($ENV{BROKERS} ? '' : "and $what ") . "and their files are gone again.\n";
 END
 {
-	print $terminal "The demo failed; the server's last words:\n", (slurp_file($node->logfile) =~ /((?:.*\n){0,20})\z/)
+	print $terminal "\nThe demo failed. ", $failure // '', "The server's last words:\n",
+	  slurp_file($node->logfile) =~ /((?:.*\n){0,10})\z/
 	  if $? && $node;
 }

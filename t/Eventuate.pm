@@ -217,7 +217,9 @@ sub wait_caught_up
 		  FROM pg_current_wal_insert_lsn() AS lsn,
 			   LATERAL (SELECT (lsn - '0/0') % current_setting('wal_block_size')::int) AS o(offset_)});
 	wait_for_query($node, $database,
-		"SELECT published_lsn >= '$lsn' FROM pg_stat_eventuate WHERE datname = '$database'");
+		"SELECT CASE WHEN published_lsn >= '$lsn' THEN 't'
+				ELSE concat_ws(', ', state, published_lsn, last_error) END
+		 FROM pg_stat_eventuate WHERE datname = '$database'");
 	return;
 }
 
