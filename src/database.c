@@ -201,6 +201,8 @@ everything_is_published(void)
 	XLogRecPtr	end = GetXLogInsertRecPtr();
 	TimestampTz start = GetCurrentTimestamp();
 
+	/* The publisher reads what is flushed, and the locks are in WAL too. */
+	XLogFlush(end);
 	while (entry != NULL && entry->pid != 0 &&
 		   (entry->state == EV_STATE_STREAMING ||
 			entry->state == EV_STATE_CATCHING_UP) &&

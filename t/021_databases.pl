@@ -1,0 +1,84 @@
+# The life of databases and of the extension while publishers run.
+
+use strict;
+use warnings;
+
+use lib 't';
+use Eventuate;
+
+my $kafka = mock_kafka();
+my $node = new_node('main', kafka => $kafka, conf => "max_worker_processes = 12\n");
+wait_for_state($node, 'postgres', 'streaming');
+
+# Two at once, each with its own slot.
+$node->safe_psql('postgres', 'CREATE DATABASE two');
+$node->safe_psql('two', 'CREATE EXTENSION eventuate');
+wait_for_state($node, 'two', 'streaming');
+$node->safe_psql('postgres', q{SELECT eventuate_send('first', 'x')});
+$node->safe_psql('two', q{SELECT eventuate_send('second', 'y')});
+wait_caught_up($node, 'postgres');
+wait_caught_up($node, 'two');
+is(scalar(consume($kafka, 'first')), 1, 'one database publishes its message');
+is(scalar(consume($kafka, 'second')), 1, 'and another its own');
+is($node->safe_psql('postgres', q{SELECT string_agg(datname || active, ' ' ORDER BY datname)
+	FROM pg_replication_slots JOIN pg_database ON database = datname}),
+	'postgrestrue twotrue', 'each has a slot');
+
+# A copy stays silent until it is told not to.
+$node->safe_psql('two', q{SELECT eventuate_pause()});
+wait_for_state($node, 'two', 'paused');
+$node->safe_psql('two', q{SELECT eventuate_send('second', 'unpublished')});
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE two');
+wait_for_state($node, 'copy', 'stopped');
+like(stat_of($node, 'last_error', 'copy'), qr/database was copied/, 'a copied database says why it is silent');
+$node->safe_psql('copy', q{SELECT eventuate_send('second', 'of the copy')});
+$node->safe_psql('two', q{SELECT eventuate_resume()});
+wait_for_state($node, 'two', 'streaming');
+wait_caught_up($node, 'two');
+is(scalar(consume($kafka, 'second')), 2, 'and is silent: only the original publishes');
+$node->safe_psql('copy', q{SELECT eventuate_resume(skip_existing => true)});
+wait_for_state($node, 'copy', 'streaming');
+$node->safe_psql('copy', q{SELECT eventuate_send('second', 'resumed')});
+wait_caught_up($node, 'copy');
+my @second = map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 'second');
+is_deeply([ sort @second ], [ 'resumed', 'unpublished', 'y' ],
+	'resumed without what was there, it publishes what comes');
+
+# RENAME and DROP make the publisher leave.
+$node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO renamed');
+wait_for_state($node, 'renamed', 'streaming');
+$node->safe_psql('postgres', 'DROP DATABASE renamed');
+wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_eventuate}, 2);
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots}), 2,
+	'a dropped database leaves no slot');
+
+# A command that its user may not give holds nobody.
+$node->safe_psql('postgres', 'CREATE ROLE nobody');
+my $pid = publisher_pid($node, 'two');
+my ($status, $out, $err) = $node->psql('postgres', 'SET ROLE nobody; DROP DATABASE two');
+like($err, qr/must be owner of database two/, 'others cannot drop it');
+is(publisher_pid($node, 'two'), $pid, 'nor send its publisher away');
+
+# DROP EXTENSION: not while messages are unpublished.
+$node->safe_psql('two', q{SELECT eventuate_send('second', 'last')});
+$node->safe_psql('two', 'DROP EXTENSION eventuate');
+wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_replication_slots}, 1);
+is(scalar(wait_for_records($kafka, 'second', 4)), 4, 'the extension goes once all is published');
+wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_eventuate}, 1);
+$node->safe_psql('two', 'CREATE EXTENSION eventuate');
+wait_for_state($node, 'two', 'streaming');
+$node->safe_psql('two', q{SELECT eventuate_send('second', 'again')});
+wait_caught_up($node, 'two');
+is(scalar(consume($kafka, 'second')), 5, 'created again it publishes again');
+
+$node->safe_psql('two', q{SELECT eventuate_pause()});
+wait_for_state($node, 'two', 'paused');
+$node->safe_psql('two', q{SELECT eventuate_send('second', 'stuck')});
+($status, $out, $err) = $node->psql('two', "\\set VERBOSITY verbose\nDROP EXTENSION eventuate");
+like($err, qr/2BP01: cannot drop extension eventuate because it has unpublished messages/,
+	'with unpublished messages it stays');
+like($err, qr/HINT: .*CASCADE/, 'unless CASCADE says otherwise');
+$node->safe_psql('two', 'DROP EXTENSION eventuate CASCADE');
+wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_replication_slots}, 1);
+
+done_testing();
