@@ -15,9 +15,9 @@
  * so a restart changes nothing.
  *
  * The headers are parsed here and not by common/jsonapi.c: that parser
- * translates \u escapes to the database's encoding where we need UTF-8, and
- * reports a character that has no translation with ereport(ERROR), which for
- * a committed row would stop its publisher for good.
+ * translates \u escapes to the database's encoding where we need UTF-8, and a
+ * character that has no translation makes PostgreSQL 15's throw, which for a
+ * committed row would stop its publisher for good.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -936,9 +936,8 @@ static void
 civil_date(int64 days, int64 *year, int *month, int *day)
 {
 	/* Years begin in March here, so that the leap day is the last one. */
-	int64		since_0000 = days + 719468;	/* 0000-03-01 */
-	int64		era = (since_0000 >= 0 ? since_0000 : since_0000 - 146096) /
-		146097;
+	int64		since_0000 = days + 719468; /* 0000-03-01 */
+	int64		era = since_0000 / 146097 - (since_0000 % 146097 < 0);
 	int			day_of_era = since_0000 - era * 146097;
 	int			year_of_era = (day_of_era - day_of_era / 1460 +
 							   day_of_era / 36524 - day_of_era / 146096) / 365;

@@ -10,16 +10,8 @@
  * with a record that is not acknowledged.
  *
  * Prints TAP; exits 1 if a test failed.  A seed may be given as argument.
- * Built with
- *
- *	cc -DFRONTEND -D_GNU_SOURCE -g -Wall -Wextra -DUSE_ASSERT_CHECKING
- *		-fsanitize=address,undefined -fno-sanitize-recover=undefined
- *		-I`pg_config --includedir-server` -Isrc
- *		t/unit/test_inflight.c src/message.c src/inflight.c
- *		-L<directory of libpgcommon.a> -lpgcommon -lpgport -lm
- *
- * and, for what a build without assertions does, once more without
- * -DUSE_ASSERT_CHECKING.
+ * "make t/unit/test_inflight" builds it; with COPT=-UUSE_ASSERT_CHECKING it
+ * tests what a build without assertions does.
  *
  *-------------------------------------------------------------------------
  */

@@ -217,12 +217,12 @@ test_string_vectors(void)
 			data[at] = c;
 			add(&text, "\"", 1);
 			add(&text, data, at);
+			if (c == '"' || c == '\\')
+				add(&text, "\\", 1);
 			if (c < 32)
 				add_string(&text, controls[c]);
-			else if (c == '"' || c == '\\')
-				add(&text, (char[]) {'\\', c}, 2);
 			else
-				add(&text, (char[]) {c}, 1);
+				add(&text, data + at, 1);
 			add(&text, data + at + 1, sizeof(data) - at - 1);
 			add(&text, "\"", 1);
 			check_string(data, sizeof(data), text.data, text.length, __LINE__);
@@ -299,8 +299,9 @@ check_envelope(const char *payload, const char *headers, const char *expected)
 static void
 test_envelope(void)
 {
-	const char *example = "{\"payload\":\"{\\\"customerId\\\":101,"
-		"\\\"orderId\\\":102}\",\"headers\":" EXAMPLE_HEADERS "}";
+	static const char example[] =
+	"{\"payload\":\"{\\\"customerId\\\":101,\\\"orderId\\\":102}\","
+	"\"headers\":" EXAMPLE_HEADERS "}";
 
 	CHECK(strlen(EXAMPLE_HEADERS) == 420);
 	CHECK(strlen(example) == 481);
@@ -530,7 +531,7 @@ typedef struct Item
 {
 	char		name[64];
 	size_t		name_length;
-	char		value[200];
+	char		value[1000];
 	size_t		value_length;
 	bool		is_null;
 } Item;
@@ -704,7 +705,7 @@ random_items(Items *items, int count, bool nulls)
 		item->name_length = strlen(item->name);
 		if (what > 2)
 			item->name_length = random_text(item->name, sizeof(item->name));
-		item->value_length = random_text(item->value, sizeof(item->value));
+		item->value_length = random_text(item->value, 200);
 		item->is_null = nulls && random_below(5) == 0;
 		items->count++;
 	}
@@ -1057,6 +1058,44 @@ test_truncated_headers(void)
 	end_test("headers truncated at every length");
 }
 
+/*
+ * However full scratch is when ID and PARTITION_ID come to it, what is
+ * returned must not have moved.
+ */
+static void
+test_long_ids(void)
+{
+	static Items items;
+	static Text text;
+	int			i;
+
+	for (i = 0; i < MAX_HEADERS && !test_failed; i++)
+	{
+		items.count = 0;
+		text.length = 0;
+		while (items.count <= i)
+		{
+			Item	   *item = &items.items[items.count];
+
+			snprintf(item->name, sizeof(item->name), "%0*d",
+					 6 + i % 20, items.count);
+			if (items.count < 2)
+				strcpy(item->name, items.count == 0 ? EV_HEADER_PARTITION_ID :
+					   EV_HEADER_ID);
+			item->name_length = strlen(item->name);
+			item->value_length = items.count < 2 ? sizeof(item->value) : 0;
+			memset(item->value, '\\', item->value_length);
+			item->is_null = false;
+			items.count++;
+		}
+		add_items(&text, &items, true);
+		check_parsed(text.data, text.length, &items);
+		add(&text, " ", 1);
+		check_parsed(text.data, text.length, &items);
+	}
+	end_test("long ids");
+}
+
 /* Names enough that comparing each with each would take minutes. */
 static void
 test_many_headers(void)
@@ -1100,6 +1139,8 @@ check_topic(const char *topic, size_t length, const char *expected, int line)
 static void
 test_topics(void)
 {
+	static const char characters[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	const char *illegal = "topic name has characters outside [a-zA-Z0-9._-]";
 	char		topic[300];
 	int			c;
@@ -1116,9 +1157,7 @@ test_topics(void)
 	check_topic(CUSTOMER, strlen(CUSTOMER), NULL, __LINE__);
 	for (c = 0; c < 256; c++)
 	{
-		bool		legal = c > 0 && c < 128 &&
-			strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "0123456789._-", c) != NULL;
+		bool		legal = c > 0 && c < 128 && strchr(characters, c) != NULL;
 
 		topic[0] = 'a';
 		topic[1] = c;
@@ -1207,16 +1246,18 @@ test_dates(void)
 	/* Against the C library. */
 	for (i = 0; i < 200000 && !test_failed; i++)
 	{
-		uint64		random_bits = (uint64) random_below(1 << 30) << 30;
-		time_t		seconds = (random_bits | random_below(1 << 30)) %
-			UINT64CONST(253402300800);
+		time_t		seconds;
 		struct tm	tm;
 		char		expected[EV_DATE_SIZE];
 
+		seconds = (uint64) random_below(1 << 30) << 30;
+		seconds = (seconds | random_below(1 << 30)) %
+			INT64CONST(253402300800);
 		gmtime_r(&seconds, &tm);
-		snprintf(expected, sizeof(expected), "%s, %d %s %04d %02d:%02d:%02d GMT",
-				 weekdays[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-				 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+		snprintf(expected, sizeof(expected),
+				 "%s, %d %s %04d %02d:%02d:%02d GMT", weekdays[tm.tm_wday],
+				 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+				 tm.tm_hour, tm.tm_min, tm.tm_sec);
 		check_date((int64) seconds * 1000 + random_below(1000), expected);
 	}
 	end_test("dates");
@@ -1226,7 +1267,7 @@ int
 main(int argc, char **argv)
 {
 	seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	printf("1..13\n");
+	printf("1..14\n");
 	test_string_vectors();
 	test_random_strings();
 	test_envelope();
@@ -1236,6 +1277,7 @@ main(int argc, char **argv)
 	test_random_headers(false);
 	test_mutilated_headers();
 	test_truncated_headers();
+	test_long_ids();
 	test_many_headers();
 	test_topics();
 	test_ids();
