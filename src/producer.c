@@ -134,7 +134,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf)
 	events = rd_kafka_queue_get_main(rk);
 	rd_kafka_queue_io_event_enable(events, wake_pipe[1], "e", 1);
 
-	ev_producer_watch_start(rk, events);
+	ev_producer_watch_start(rk);
 	create_topics();
 }
 
@@ -170,7 +170,7 @@ ev_producer_close(void)
 	if (rk == NULL)
 		return;
 
-	ev_producer_watch_start(NULL, NULL);
+	ev_producer_watch_start(NULL);
 	if (topics != NULL)
 		forget_topics();
 	rd_kafka_queue_destroy(events);
@@ -265,7 +265,8 @@ produce(const EvMessage *message, uint64 ticket)
 {
 	rd_kafka_topic_t *topic;
 
-	if (strlen(message->topic) > EV_TOPIC_MAX_LENGTH)
+	if (message->topic[0] == '\0' ||
+		strlen(message->topic) > EV_TOPIC_MAX_LENGTH)
 		return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 	topic = topic_handle(message->topic);
 	if (topic == NULL)
@@ -371,9 +372,6 @@ serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
 			break;
 		case RD_KAFKA_EVENT_LOG:
 			serve_log(event);
-			break;
-		case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
-			ev_producer_watch_answer(event);
 			break;
 		default:
 			break;

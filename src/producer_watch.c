@@ -3,16 +3,16 @@
  * producer_watch.c
  *	  Does Kafka answer?
  *
- * librdkafka does not say.  We conclude it: the first cluster id, or a
- * delivery, says that it does.  "All brokers are down" only says that no
- * connection is left, which is also how idle connections end.  Then we ask
- * Kafka something (any answer will do), and only if there is none in a while,
- * Kafka is down.  While it is down the question is repeated: with nothing to
- * send there would be no other sign of its return.
+ * librdkafka does not say.  We conclude it: a delivery, or an established
+ * connection, over which the broker has told its versions and let us in, says
+ * that it does.  "All brokers are down" only says that no connection is left,
+ * which is also how idle connections end; only if there is no new one in a
+ * while, Kafka is down.  Whether there is a connection must be asked for:
+ * with nothing to send there is no other sign of Kafka's return.
  *
  * This file owns the state of the process's one producer.  It promises that
- * UP and DOWN are never mere guesses, that a fatal producer stays fatal, and
- * that at most one question is under way.  It never waits.
+ * UP and DOWN are never mere guesses and that a fatal producer stays fatal.
+ * It never waits.
  *
  * After a restart, and with each new producer, nothing is known.
  *
@@ -27,44 +27,31 @@
 #include "producer.h"
 #include "producer_watch.h"
 
-/* How often we ask, and how long we believe in a lost connection's return. */
-#define PING_INTERVAL_MS 1000
-#define DOUBT_MS 2000
+/* How often we look for a connection while there is none that we know of. */
+#define LOOK_INTERVAL_MS 100
 
-/*
- * How long librdkafka waits for the answer.  It is not short because
- * librdkafka drops the connection on which an answer is late, and with it
- * what else is under way there.
- */
-#define PING_TIMEOUT_MS 15000
-
-/* Whose configuration we ask for; the topic need not exist. */
-#define PING_TOPIC "eventuate"
+/* How long there may be none: after all are lost, and in the beginning. */
+#define LOST_PATIENCE_MS 2000
+#define FIRST_PATIENCE_MS 10000
 
 static rd_kafka_t *rk = NULL;	/* producer.c's; NULL: there is none */
-static rd_kafka_queue_t *events = NULL;
 
 static EvKafkaState state = EV_KAFKA_UNKNOWN;
 static char newest_error[512] = "";
 static bool in_doubt = false;	/* all connections lost, not yet DOWN */
-static instr_time doubt_since;
-static bool pinging = false;	/* a question is under way */
-static instr_time last_ping;
+static instr_time doubt_since;	/* or when the producer was opened */
+static instr_time last_look;
 
-/*
- * Watch over a new producer; answers come to this queue, from where they are
- * to be passed to ev_producer_watch_answer().  Both NULL: watch no more.
- */
+/* Watch over a new producer; NULL: watch no more. */
 void
-ev_producer_watch_start(rd_kafka_t *producer, rd_kafka_queue_t *queue)
+ev_producer_watch_start(rd_kafka_t *producer)
 {
 	rk = producer;
-	events = queue;
 	state = EV_KAFKA_UNKNOWN;
 	newest_error[0] = '\0';
 	in_doubt = false;
-	pinging = false;
-	INSTR_TIME_SET_CURRENT(last_ping);
+	INSTR_TIME_SET_CURRENT(doubt_since);
+	INSTR_TIME_SET_ZERO(last_look);
 }
 
 /* Kafka has answered. */
@@ -109,18 +96,25 @@ ev_producer_watch_fatal(void)
 }
 
 /*
- * Remember an error in librdkafka's words, which name the broker.  What it
- * appends of times and counts would make each one look new.
+ * Remember an error in librdkafka's words, which name the broker.  A mere
+ * "Disconnected" says less than what came before, if anything did, and what
+ * librdkafka appends of times and counts would make each error look new.
  */
 static void
 remember_error(const char *text)
 {
-	char	   *appendix;
+	size_t		length = strlen(text);
+	const char *appendix = strstr(text, " (after ");
 
-	strlcpy(newest_error, text, sizeof(newest_error));
-	appendix = strstr(newest_error, " (after ");
 	if (appendix != NULL)
-		*appendix = '\0';
+		length = appendix - text;
+	length = Min(length, sizeof(newest_error) - 1);
+	if (newest_error[0] != '\0' && length >= strlen(": Disconnected") &&
+		strncmp(text + length - strlen(": Disconnected"), ": Disconnected",
+				strlen(": Disconnected")) == 0)
+		return;
+	memcpy(newest_error, text, length);
+	newest_error[length] = '\0';
 }
 
 static bool
@@ -133,42 +127,23 @@ elapsed(instr_time since, double milliseconds)
 	return INSTR_TIME_GET_MILLISEC(now) >= milliseconds;
 }
 
-/* Ask Kafka something; the answer comes as an event. */
-static void
-send_ping(void)
-{
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_ConfigResource_t *resource;
-	char		error[256];
-
-	options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-	rd_kafka_AdminOptions_set_request_timeout(options, PING_TIMEOUT_MS,
-											  error, sizeof(error));
-	resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
-										   PING_TOPIC);
-	rd_kafka_DescribeConfigs(rk, &resource, 1, options, events);
-	rd_kafka_ConfigResource_destroy(resource);
-	rd_kafka_AdminOptions_destroy(options);
-
-	pinging = true;
-	INSTR_TIME_SET_CURRENT(last_ping);
-}
-
 /*
- * An answer to a ping.  Kafka's own errors are positive: a broker that says
- * that we may not ask has answered, as has one that does not know how to.
+ * Has any broker an established connection?  A request for metadata that may
+ * take no time fails in one way if there is none, after having asked for one,
+ * and in another if it was sent; its answer refreshes what librdkafka knows.
  */
-void
-ev_producer_watch_answer(rd_kafka_event_t *event)
+static bool
+is_connected(void)
 {
-	rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t error;
 
-	pinging = false;
-	if (error >= RD_KAFKA_RESP_ERR_NO_ERROR ||
-		error == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
-		ev_producer_watch_up();
-	else if (state != EV_KAFKA_UP || in_doubt)
-		set_down("no broker answers");
+	INSTR_TIME_SET_CURRENT(last_look);
+	error = rd_kafka_metadata(rk, 0, NULL, &metadata, 0);
+	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	return error == RD_KAFKA_RESP_ERR_NO_ERROR ||
+		error == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
 /* An error that is not a single record's. */
@@ -193,24 +168,16 @@ ev_producer_watch_error(rd_kafka_event_t *event)
 void
 ev_producer_watch_poll(void)
 {
-	if (state == EV_KAFKA_UNKNOWN)
-	{
-		char	   *cluster = rd_kafka_clusterid(rk, 0);
+	if (state == EV_KAFKA_FATAL || (state == EV_KAFKA_UP && !in_doubt))
+		return;
 
-		if (cluster != NULL)
-		{
-			rd_kafka_mem_free(rk, cluster);
-			ev_producer_watch_up();
-		}
-	}
-
-	if (in_doubt && elapsed(doubt_since, DOUBT_MS))
+	if (elapsed(last_look, LOOK_INTERVAL_MS) && is_connected())
+		ev_producer_watch_up();
+	else if (in_doubt && elapsed(doubt_since, LOST_PATIENCE_MS))
 		set_down("all connections to brokers are lost");
-
-	if (!pinging && state != EV_KAFKA_FATAL &&
-		(in_doubt || state != EV_KAFKA_UP) &&
-		elapsed(last_ping, PING_INTERVAL_MS))
-		send_ping();
+	else if (state == EV_KAFKA_UNKNOWN &&
+			 elapsed(doubt_since, FIRST_PATIENCE_MS))
+		set_down("no broker has answered");
 }
 
 EvKafkaState

@@ -10,12 +10,10 @@
 
 #include <librdkafka/rdkafka.h>
 
-extern void ev_producer_watch_start(rd_kafka_t *producer,
-									rd_kafka_queue_t *queue);
+extern void ev_producer_watch_start(rd_kafka_t *producer);
 extern void ev_producer_watch_up(void);
 extern bool ev_producer_watch_fatal(void);
 extern void ev_producer_watch_error(rd_kafka_event_t *event);
-extern void ev_producer_watch_answer(rd_kafka_event_t *event);
 extern void ev_producer_watch_poll(void);
 
 #endif							/* EV_PRODUCER_WATCH_H */
