@@ -3,13 +3,17 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION eventuate" to load this file. \quit
 
+-- Nothing here is looked up in a schema where others may create objects: what
+-- belongs into the chosen schema says so.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 -- ---------------------------------------------------------------------
 -- Schema and tables.  Where Eventuate's own schema is already there, it and
 -- its table message are adopted: never altered, never a member.
 -- ---------------------------------------------------------------------
 DO $$
 BEGIN
-	IF pg_catalog.to_regnamespace('eventuate') IS NULL THEN
+	IF to_regnamespace('eventuate') IS NULL THEN
 		CREATE SCHEMA eventuate;
 		GRANT USAGE ON SCHEMA eventuate TO PUBLIC;
 	END IF;
@@ -23,18 +27,18 @@ CREATE FUNCTION eventuate.next_id() RETURNS text
 
 DO $$
 BEGIN
-	IF pg_catalog.to_regclass('eventuate.message') IS NULL THEN
+	IF to_regclass('eventuate.message') IS NULL THEN
 		CREATE TABLE eventuate.message (
-			id pg_catalog.varchar(1000) PRIMARY KEY,
-			destination pg_catalog.text NOT NULL,
-			headers pg_catalog.text NOT NULL,
-			payload pg_catalog.text NOT NULL,
-			published pg_catalog.int2 DEFAULT 0,
-			message_partition pg_catalog.int2,
-			creation_time pg_catalog.int8,
-			txid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+			id varchar(1000) PRIMARY KEY,
+			destination text NOT NULL,
+			headers text NOT NULL,
+			payload text NOT NULL,
+			published int2 DEFAULT 0,
+			message_partition int2,
+			creation_time int8,
+			txid xid8 NOT NULL DEFAULT pg_current_xact_id()
 		);
-		PERFORM pg_catalog.pg_extension_config_dump('eventuate.message', '');
+		PERFORM pg_extension_config_dump('eventuate.message', '');
 	END IF;
 END
 $$;
@@ -48,9 +52,9 @@ CREATE TABLE eventuate.record (
 	partition int4 CHECK (partition >= 0),
 	record_time timestamptz,
 	creation_time int8,
-	txid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+	txid xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
-SELECT pg_catalog.pg_extension_config_dump('eventuate.record', '');
+SELECT pg_extension_config_dump('eventuate.record', '');
 
 -- What makes a table an outbox: its label, a JSON object.
 SECURITY LABEL FOR eventuate ON TABLE eventuate.message IS '{"format": "eventuate"}';
@@ -80,63 +84,63 @@ FROM (SELECT pg_current_xact_id() AS own, pg_current_snapshot() AS s) AS t;
 -- ---------------------------------------------------------------------
 -- Sending.  Everybody may call these: what counts is INSERT on the table.
 -- ---------------------------------------------------------------------
-CREATE FUNCTION eventuate_send(channel text, payload text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_send(channel text, payload text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_send'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_send(channel text, payload json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_send(channel text, payload json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_send'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_send(channel text, payload jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_send(channel text, payload jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_send_jsonb'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-CREATE FUNCTION eventuate_produce(topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value bytea, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value bytea, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_bytea'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_jsonb'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 -- The same with a key of bytes.
-CREATE FUNCTION eventuate_produce(topic text, value text, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value text, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_key'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value bytea, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value bytea, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_bytea_key'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value json, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value json, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_key'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION eventuate_produce(topic text, value jsonb, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_produce(topic text, value jsonb, key bytea, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, record_time timestamptz DEFAULT NULL, deliver_at timestamptz DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_produce_jsonb_key'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 -- ---------------------------------------------------------------------
 -- Steering: for those to whom it is granted.
 -- ---------------------------------------------------------------------
-CREATE FUNCTION eventuate_pause() RETURNS void
+CREATE FUNCTION @extschema@.eventuate_pause() RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_pause'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-CREATE FUNCTION eventuate_resume(skip_existing bool DEFAULT false) RETURNS void
+CREATE FUNCTION @extschema@.eventuate_resume(skip_existing bool DEFAULT false) RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_resume'
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-CREATE FUNCTION eventuate_kafka_settings(OUT name text, OUT value text) RETURNS SETOF record
+CREATE FUNCTION @extschema@.eventuate_kafka_settings(OUT name text, OUT value text) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'eventuate_kafka_settings'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION pg_stat_reset_eventuate() RETURNS void
+CREATE FUNCTION @extschema@.pg_stat_reset_eventuate() RETURNS void
 	AS 'MODULE_PATHNAME', 'pg_stat_reset_eventuate'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-REVOKE ALL ON FUNCTION eventuate_pause() FROM PUBLIC;
-REVOKE ALL ON FUNCTION eventuate_resume(bool) FROM PUBLIC;
-REVOKE ALL ON FUNCTION eventuate_kafka_settings() FROM PUBLIC;
-REVOKE ALL ON FUNCTION pg_stat_reset_eventuate() FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_pause() FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_resume(bool) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_kafka_settings() FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.pg_stat_reset_eventuate() FROM PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- What is going on.
@@ -152,9 +156,9 @@ CREATE FUNCTION eventuate.stat_databases(
 REVOKE ALL ON FUNCTION eventuate.stat_databases() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION eventuate.stat_databases() TO pg_monitor;
 
-CREATE VIEW pg_stat_eventuate AS SELECT * FROM eventuate.stat_databases();
-REVOKE ALL ON pg_stat_eventuate FROM PUBLIC;
-GRANT SELECT ON pg_stat_eventuate TO pg_monitor;
+CREATE VIEW @extschema@.pg_stat_eventuate AS SELECT * FROM eventuate.stat_databases();
+REVOKE ALL ON @extschema@.pg_stat_eventuate FROM PUBLIC;
+GRANT SELECT ON @extschema@.pg_stat_eventuate TO pg_monitor;
 
 -- At commit the launcher starts this database's publisher.
 CREATE FUNCTION eventuate.request_publisher() RETURNS void

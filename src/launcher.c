@@ -63,7 +63,16 @@ typedef struct Database
 } Database;
 
 static List *databases = NIL;
+static volatile sig_atomic_t shutdown_requested = false;
 static bool short_of_workers = false;
+
+/* Ends a wait for a lock; where the loop gets to look first, it just exits. */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	shutdown_requested = true;
+	die(postgres_signal_arg);
+}
 
 static bool
 usable(Form_pg_database database)
@@ -280,7 +289,7 @@ void
 ev_launcher_main(Datum main_arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, handle_sigterm);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	before_shmem_exit(forget_launcher, (Datum) 0);
@@ -290,6 +299,8 @@ ev_launcher_main(Datum main_arg)
 	{
 		long		timeout;
 
+		if (shutdown_requested)
+			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{

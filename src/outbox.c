@@ -42,6 +42,7 @@
 #include "utils/xid8.h"
 
 #include "compat.h"
+#include "header_text.h"
 #include "message.h"
 #include "outbox.h"
 
@@ -78,7 +79,7 @@ static bool
 label_format(const char *label, EvFormat *format)
 {
 	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														   CStringGetDatum(label)));
+															CStringGetDatum(label)));
 	JsonbValue	value;
 
 	if (!JB_ROOT_IS_OBJECT(object) ||
@@ -399,7 +400,7 @@ read_eventuate(RowReader *reader, EvMessage *message)
 {
 	StringInfoData value;
 	StringInfoData scratch;
-	EvHeaders	headers;
+	EvHeaderText headers;
 	const char *text;
 	const char *payload;
 	size_t		length;
@@ -413,7 +414,7 @@ read_eventuate(RowReader *reader, EvMessage *message)
 		return false;
 	}
 	initStringInfo(&scratch);
-	reader->reason = ev_message_parse_headers(text, length, &scratch, &headers);
+	reader->reason = ev_header_text_parse(text, length, &scratch, &headers);
 	if (reader->reason == NULL && headers.id == NULL)
 		reader->reason = "the headers have no ID";
 	if (reader->reason != NULL)

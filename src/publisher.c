@@ -59,6 +59,7 @@
 #define IDLE_SAVE_INTERVAL 10000	/* nothing of ours was confirmed */
 #define PROGRESS_INTERVAL 10000
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
+#define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 #define DRAIN_LIMIT 5000		/* for acknowledgements, before a restart */
 
 /* How many records are read before the rest of the loop has its turn. */
@@ -220,7 +221,9 @@ show(EvState state, const char *reason)
 		if (shown_reason != NULL)
 			pfree(shown_reason);
 		shown_reason = reason ? MemoryContextStrdup(TopMemoryContext, reason) : NULL;
-		if (reason != NULL)
+
+		/* What is waited for is no error once it has come. */
+		if (reason != NULL || shown == EV_STATE_STARTING || shown == EV_STATE_RECOVERING)
 			ev_shared_set_error(me, reason);
 	}
 	shown = state;
@@ -540,9 +543,17 @@ wait_for_more(void)
 static void
 publish(void)
 {
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "eventuate publisher turn",
+												  ALLOCSET_DEFAULT_SIZES);
+
 	for (;;)
 	{
+		/* A transaction leaves us in another context. */
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(context);
 		turn();
+		MemoryContextSwitchTo(context);
 		if (restart_wanted)
 		{
 			drain();
@@ -645,6 +656,7 @@ connect_to_kafka(void)
 	char	   *error = NULL;
 	char	   *hint = NULL;
 	struct rd_kafka_conf_s *conf;
+	TimestampTz start;
 
 	conf = ev_settings_kafka_conf(MyBgworkerEntry->bgw_extra, &error, &hint);
 	if (conf == NULL)
@@ -654,13 +666,15 @@ connect_to_kafka(void)
 	ev_producer_open(conf);
 	watch_producer();
 	ev_delivery_init(me, wait_turn);
-	show(EV_STATE_STARTING, "waiting for Kafka to answer");
+	start = GetCurrentTimestamp();
 	while (ev_producer_state() != EV_KAFKA_UP)
 	{
 		if (restart_wanted)
 			leave_and_come_back();
 		if (ev_producer_state() == EV_KAFKA_DOWN)
 			show(EV_STATE_WAITING, ev_producer_error());
+		else if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_GRACE))
+			show(EV_STATE_STARTING, "waiting for Kafka to answer");
 		wait_turn();
 	}
 }
@@ -669,10 +683,14 @@ connect_to_kafka(void)
 static void
 show_blocker(TransactionId blocker)
 {
-	if (TransactionIdIsValid(blocker))
-		show(EV_STATE_RECOVERING,
-			 psprintf("the replication slot waits for transaction %u to end; messages are published from the tables meanwhile",
-					  blocker));
+	char		reason[EV_ERROR_LENGTH];
+
+	if (!TransactionIdIsValid(blocker))
+		return;
+	snprintf(reason, sizeof(reason),
+			 "the replication slot waits for transaction %u to end; messages are published from the tables meanwhile",
+			 blocker);
+	show(EV_STATE_RECOVERING, reason);
 }
 
 static const EvRecoveryHost recovery_host = {
@@ -687,20 +705,22 @@ static EvSlotStatus
 wait_for_slot(void)
 {
 	EvSlotStatus status;
+	char		reason[EV_ERROR_LENGTH];
 
 	for (;;)
 	{
 		status = ev_slot_status();
 		if (status == EV_SLOT_BUSY)
-			show(EV_STATE_WAITING,
-				 psprintf("replication slot \"%s\" is in use by another process",
-						  ev_slot_name(MyDatabaseId)));
+			snprintf(reason, sizeof(reason),
+					 "replication slot \"%s\" is in use by another process",
+					 ev_slot_name(MyDatabaseId));
 		else if (status == EV_SLOT_MISSING && !ev_slot_available())
-			show(EV_STATE_WAITING,
-				 psprintf("all replication slots are in use; raise max_replication_slots to at least %d",
-						  max_replication_slots + 1));
+			snprintf(reason, sizeof(reason),
+					 "all replication slots are in use; raise max_replication_slots to at least %d",
+					 max_replication_slots + 1);
 		else
 			return status;
+		show(EV_STATE_WAITING, reason);
 		if (restart_wanted)
 			leave_and_come_back();
 		wait_turn();

@@ -382,7 +382,7 @@ ev_shared_set_state(EvDatabase *database, EvState state)
 	SpinLockRelease(&database->mutex);
 }
 
-/* Shows an error and its time; NULL takes the error back, not its time. */
+/* Shows an error and its time; NULL takes both back. */
 void
 ev_shared_set_error(EvDatabase *database, const char *error)
 {
@@ -403,8 +403,7 @@ ev_shared_set_error(EvDatabase *database, const char *error)
 
 	SpinLockAcquire(&database->mutex);
 	memcpy(database->last_error, text, EV_ERROR_LENGTH);
-	if (error != NULL)
-		database->last_error_time = now;
+	database->last_error_time = error ? now : 0;
 	SpinLockRelease(&database->mutex);
 }
 

@@ -44,7 +44,8 @@ typedef struct EvDatabase
 	bool		installed;		/* a publisher has seen the extension */
 	int			pid;			/* of the publisher; 0: none */
 	Latch	   *latch;			/* its latch; NULL: none */
-	int			holder;			/* pid of a backend that wants us away; 0: none */
+	int			holder;			/* pid of a backend that wants us away; 0:
+								 * none */
 	TimestampTz restart_at;		/* not started again before */
 	int			failures;		/* in a row, for the back-off */
 
@@ -61,7 +62,8 @@ typedef struct EvDatabase
 	TimestampTz stats_reset;
 
 	/* Written by committing backends without the mutex. */
-	pg_atomic_uint32 sleeping;	/* the publisher waits: a commit sets its latch */
+	pg_atomic_uint32 sleeping;	/* the publisher waits: a commit sets its
+								 * latch */
 	pg_atomic_uint32 recheck;	/* pause, resume, reset: read progress again */
 	pg_atomic_uint64 commit_lsn;	/* end of the newest asynchronous commit */
 } EvDatabase;

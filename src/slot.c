@@ -221,13 +221,18 @@ ev_slot_open(void)
 	InvalidateSystemCaches();
 }
 
-/* The next record, or NULL at the readable end. */
+/*
+ * The next record, or NULL at the readable end.  The reader allocates its
+ * buffers when it first needs them, to keep.
+ */
 static XLogRecord *
 next_record(void)
 {
+	MemoryContext old_context = MemoryContextSwitchTo(decoding->context);
 	char	   *error = NULL;
 	XLogRecord *record = XLogReadRecord(decoding->reader, &error);
 
+	MemoryContextSwitchTo(old_context);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
