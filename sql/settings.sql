@@ -186,7 +186,8 @@ SELECT pg_reload_conf();
 \c -
 SELECT name, value FROM eventuate_kafka_settings()
 WHERE name IN ('client.id', 'queue.buffering.max.messages', 'queue.buffering.max.kbytes',
-			   'message.max.bytes', 'metadata.broker.list')
+			   'message.max.bytes', 'metadata.broker.list',
+			   'enable.idempotence', 'message.timeout.ms')
 ORDER BY name COLLATE "C";
 
 DROP ROLE regress_settings_user;

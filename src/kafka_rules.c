@@ -193,7 +193,7 @@ is_allowed(const char *allowed, const char *value)
 {
 	size_t		length = strlen(value);
 
-	if (allowed == NULL || length == 0)
+	if (allowed == NULL)
 		return false;
 	for (; allowed[1] != '\0'; allowed = strchr(allowed + 1, '|'))
 	{
