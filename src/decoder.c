@@ -32,7 +32,7 @@
 
 #include "compat.h"
 #include "decoder.h"
-#include "message.h"
+#include "json.h"
 #include "outbox.h"
 
 /* State of one decoding session. */
@@ -119,7 +119,7 @@ append_bytes(StringInfo out, const char *name, const char *bytes, size_t length)
 	else if (pg_verify_mbstr(PG_UTF8, bytes, length, true))
 	{
 		appendStringInfo(out, "\"%s\":", name);
-		ev_message_append_string(out, bytes, length);
+		ev_json_append_string(out, bytes, length);
 	}
 	else
 	{
@@ -141,7 +141,7 @@ append_headers(StringInfo out, const EvMessage *message)
 		const EvHeader *header = &message->headers[i];
 
 		appendStringInfoString(out, i == 0 ? "{\"key\":" : ",{\"key\":");
-		ev_message_append_string(out, header->name, strlen(header->name));
+		ev_json_append_string(out, header->name, strlen(header->name));
 		appendStringInfoChar(out, ',');
 		append_bytes(out, "value", header->value, header->value_length);
 		appendStringInfoChar(out, '}');
@@ -158,7 +158,7 @@ write_message(LogicalDecodingContext *ctx, const EvMessage *message)
 
 	initStringInfo(&line);
 	appendStringInfoString(&line, "{\"topic\":");
-	ev_message_append_string(&line, message->topic, strlen(message->topic));
+	ev_json_append_string(&line, message->topic, strlen(message->topic));
 	appendStringInfoChar(&line, ',');
 	append_bytes(&line, "key", message->key, message->key_length);
 	appendStringInfoChar(&line, ',');
@@ -186,9 +186,9 @@ write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
 
 	initStringInfo(&line);
 	appendStringInfoString(&line, "{\"malformed\":");
-	ev_message_append_string(&line, row->name, strlen(row->name));
+	ev_json_append_string(&line, row->name, strlen(row->name));
 	appendStringInfoString(&line, ",\"reason\":");
-	ev_message_append_string(&line, row->reason, strlen(row->reason));
+	ev_json_append_string(&line, row->reason, strlen(row->reason));
 	appendStringInfoChar(&line, '}');
 
 	OutputPluginPrepareWrite(ctx, true);

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 
 #include "headers.h"
+#include "json.h"
 #include "message.h"
 
 /* What Kafka's record format adds to one header; an upper bound. */
@@ -37,9 +38,9 @@ append_member(StringInfo out, const char *name, size_t name_length,
 			  const char *value, size_t value_length)
 {
 	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
-	ev_message_append_string(out, name, name_length);
+	ev_json_append_string(out, name, name_length);
 	appendStringInfoChar(out, ':');
-	ev_message_append_string(out, value, value_length);
+	ev_json_append_string(out, value, value_length);
 }
 
 /* Adds a header to an object that is being built; the caller closes it. */

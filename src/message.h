@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * message.h
- *	  One message <-> bytes: ids, headers, Eventuate's JSON.  Pure.
+ *	  What Eventuate Tram prescribes of a message: envelope, id, date.  Pure.
  *
  * The contracts stand above the functions in message.c.  All text is UTF-8.
  *
@@ -25,29 +25,6 @@
 #define EV_ID_SIZE (EV_ID_LENGTH + 1)
 #define EV_DATE_SIZE 40
 
-/*
- * The headers column of an outbox row, as it goes into the record.  json is
- * the canonical object, either the column's own text or a re-serialised copy
- * in the caller's scratch buffer.  id and partition_id are unescaped and not
- * NUL-terminated; NULL where the row has no such header.
- */
-typedef struct EvHeaders
-{
-	const char *json;
-	size_t		json_length;
-	const char *id;
-	size_t		id_length;
-	const char *partition_id;
-	size_t		partition_id_length;
-} EvHeaders;
-
-extern void ev_message_append_string(StringInfo out, const char *text,
-									 size_t length);
-extern size_t ev_message_string_size(const char *text, size_t length);
-
-extern const char *ev_message_parse_headers(const char *text, size_t length,
-											StringInfo scratch,
-											EvHeaders *headers);
 extern void ev_message_append_envelope(StringInfo out, const char *payload,
 									   size_t payload_length,
 									   const char *headers,

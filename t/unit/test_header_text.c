@@ -1,0 +1,836 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_header_text.c
+ *	  Headers of any form, and hostile ones.
+ *
+ * Known answers were produced by Jackson.  Random headers are generated as a
+ * list, so that the expected result needs no parser; mutilated text is
+ * compared with a parser that goes byte by byte.
+ *
+ * Prints TAP; exits 1 if a test failed.  A seed may be given as argument.
+ * "make t/unit/test_header_text" builds it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include "check.h"
+#include "header_text.h"
+#include "mb/pg_wchar.h"
+#include "message.h"
+
+#define MAX_HEADERS 200
+
+typedef struct Parsed
+{
+	char	   *text;			/* the exact copy */
+	StringInfoData scratch;
+	EvHeaderText headers;
+	const char *reason;
+} Parsed;
+
+static void
+parse(Parsed *parsed, const char *text, size_t length)
+{
+	parsed->text = exact_copy(text, length);
+	initStringInfo(&parsed->scratch);
+	appendStringInfoString(&parsed->scratch, "rubbish");
+	memset(&parsed->headers, 0x55, sizeof(EvHeaderText));
+	parsed->reason = ev_header_text_parse(parsed->text, length,
+										  &parsed->scratch,
+										  &parsed->headers);
+}
+
+static void
+parse_end(Parsed *parsed)
+{
+	free(parsed->text);
+	pfree(parsed->scratch.data);
+}
+
+static void
+check_reason(const char *text, size_t length, const char *expected)
+{
+	Parsed		parsed;
+
+	parse(&parsed, text, length);
+	CHECK_TEXT(parsed.reason, parsed.reason ? strlen(parsed.reason) : 0,
+			   expected);
+	parse_end(&parsed);
+}
+
+/* NULL: there is no such header. */
+static void
+check_value(const char *value, size_t length, const char *expected,
+			size_t expected_length, int line)
+{
+	if (expected == NULL)
+		check(value == NULL, "header absent", line);
+	else
+		check_text(value, length, expected, expected_length, line);
+}
+
+static void
+check_headers(const char *text, const char *json, const char *id,
+			  const char *partition_id, int line)
+{
+	Parsed		parsed;
+	const EvHeaderText *headers = &parsed.headers;
+
+	parse(&parsed, text, strlen(text));
+	check(parsed.reason == NULL, text, line);
+	if (parsed.reason == NULL)
+	{
+		check_text(headers->json, headers->json_length, json, strlen(json),
+				   line);
+		check_value(headers->id, headers->id_length, id,
+					id ? strlen(id) : 0, line);
+		check_value(headers->partition_id, headers->partition_id_length,
+					partition_id, partition_id ? strlen(partition_id) : 0,
+					line);
+		check((headers->json == parsed.text) == (strcmp(text, json) == 0),
+			  "canonical text is not copied", line);
+	}
+	parse_end(&parsed);
+}
+
+static void
+test_header_vectors(void)
+{
+#define HEADERS(text, json, id, partition_id) \
+	check_headers(text, json, id, partition_id, __LINE__)
+	HEADERS(EXAMPLE_HEADERS, EXAMPLE_HEADERS,
+			"0000018bcfe5687b-0242ac1200020000", "101");
+	HEADERS("{}", "{}", NULL, NULL);
+	HEADERS(" \t\r\n{ \n} ", "{}", NULL, NULL);
+	HEADERS("{\"\":\"\"}", "{\"\":\"\"}", NULL, NULL);
+	HEADERS("{\"ID\":\"\",\"PARTITION_ID\":\"\"}",
+			"{\"ID\":\"\",\"PARTITION_ID\":\"\"}", "", "");
+	HEADERS("{ \"ID\" : \"1\" , \"b\":\"2\"\n}",
+			"{\"ID\":\"1\",\"b\":\"2\"}", "1", NULL);
+	/* Names are case-sensitive and compared whole. */
+	HEADERS("{\"id\":\"1\",\"IDX\":\"2\",\"PARTITION_IDS\":\"3\"}",
+			"{\"id\":\"1\",\"IDX\":\"2\",\"PARTITION_IDS\":\"3\"}",
+			NULL, NULL);
+	/* Strings are escaped canonically. */
+	HEADERS("{\"a\":\"\\u00e9\\u00E9\\/\"}", "{\"a\":\"\xC3\xA9\xC3\xA9/\"}",
+			NULL, NULL);
+	HEADERS("{\"a\":\"\\ud83d\\ude00\\uD83D\\uDE00\"}",
+			"{\"a\":\"\xF0\x9F\x98\x80\xF0\x9F\x98\x80\"}", NULL, NULL);
+	HEADERS("{\"a\":\"\\u0022\\u005c\\u000a\\u001f\\u0041\"}",
+			"{\"a\":\"\\\"\\\\\\n\\u001FA\"}", NULL, NULL);
+	HEADERS("{\"a\":\"\\u001F\\b\\t\\n\\f\\r\\\"\\\\\"}",
+			"{\"a\":\"\\u001F\\b\\t\\n\\f\\r\\\"\\\\\"}", NULL, NULL);
+	HEADERS("{\"a\":\"\\uFFFF\\uE000\\uD7FF\"}",
+			"{\"a\":\"\xEF\xBF\xBF\xEE\x80\x80\xED\x9F\xBF\"}", NULL, NULL);
+	/* Of a name that comes twice: the first position, the last value. */
+	HEADERS("{\"a\":\"1\",\"b\":\"2\",\"a\":\"3\"}",
+			"{\"a\":\"3\",\"b\":\"2\"}", NULL, NULL);
+	HEADERS("{\"ID\":\"1\",\"b\":\"2\",\"\\u0049D\":\"3\"}",
+			"{\"ID\":\"3\",\"b\":\"2\"}", "3", NULL);
+	HEADERS("{\"a\":\"1\",\"a\":\"2\",\"a\":\"3\"}", "{\"a\":\"3\"}",
+			NULL, NULL);
+	/* Null is the same as no header. */
+	HEADERS("{\"ID\":null}", "{}", NULL, NULL);
+	HEADERS("{\"a\":null,\"b\":\"1\",\"PARTITION_ID\": null }",
+			"{\"b\":\"1\"}", NULL, NULL);
+	HEADERS("{\"a\":\"1\",\"b\":\"2\",\"a\":null}", "{\"b\":\"2\"}",
+			NULL, NULL);
+	HEADERS("{\"a\":null,\"b\":\"2\",\"a\":\"1\"}",
+			"{\"a\":\"1\",\"b\":\"2\"}", NULL, NULL);
+	HEADERS("{\"a\":\"1\",\"a\":null,\"a\":\"3\",\"a\":null}", "{}",
+			NULL, NULL);
+	/* ID and PARTITION_ID are unescaped, whichever way they come. */
+	HEADERS("{\"ID\":\"a\\\"b\",\"PARTITION_ID\":\"c\\\\d\\u001F\"}",
+			"{\"ID\":\"a\\\"b\",\"PARTITION_ID\":\"c\\\\d\\u001F\"}",
+			"a\"b", "c\\d\x1F");
+	HEADERS("{\"PARTITION_ID\":\"\\u00e9\", \"ID\":\"a\\\"\\/b\"}",
+			"{\"PARTITION_ID\":\"\xC3\xA9\",\"ID\":\"a\\\"/b\"}",
+			"a\"/b", "\xC3\xA9");
+#undef HEADERS
+	end_test("headers with known answers");
+}
+
+static void
+test_header_reasons(void)
+{
+	static const char *const vectors[][2] = {
+		{"", "headers are not a JSON object"},
+		{" ", "headers are not a JSON object"},
+		{"[]", "headers are not a JSON object"},
+		{"null", "headers are not a JSON object"},
+		{"\"{}\"", "headers are not a JSON object"},
+		{"{", "headers are not valid JSON"},
+		{"}", "headers are not a JSON object"},
+		{"{}}", "headers are not valid JSON"},
+		{"{} x", "headers are not valid JSON"},
+		{"{\"a\":\"b\"", "headers are not valid JSON"},
+		{"{\"a\":\"b\",}", "headers are not valid JSON"},
+		{"{,\"a\":\"b\"}", "headers are not valid JSON"},
+		{"{\"a\":\"b\" \"c\":\"d\"}", "headers are not valid JSON"},
+		{"{\"a\",\"b\"}", "headers are not valid JSON"},
+		{"{\"a\":}", "headers are not valid JSON"},
+		{"{\"a\":nul}", "headers are not valid JSON"},
+		{"{\"a\":nullx}", "headers are not valid JSON"},
+		{"{a:\"b\"}", "headers are not valid JSON"},
+		{"{'a':'b'}", "headers are not valid JSON"},
+		{"{null:\"b\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\n\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\x\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\U0041\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\u004\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\u00g0\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\u+041\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\", "headers are not valid JSON"},
+		{"{\"a\":\"\\\"}", "headers are not valid JSON"},
+		{"{\"a\":\"\\u0000\"}", "headers hold a NUL character"},
+		{"{\"\\u0000\":\"a\"}", "headers hold a NUL character"},
+		{"{\"a\":\"\\ud83d\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ud83dx\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ud83d\\n\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ud83d\\u0041\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ud83d\\ud83d\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ude00\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":\"\\ude00\\ud83d\"}", "headers hold an unpaired surrogate"},
+		{"{\"a\":1}", "header \"a\" is not a string"},
+		{"{\"a\":-1.5e3}", "header \"a\" is not a string"},
+		{"{\"a\":true}", "header \"a\" is not a string"},
+		{"{\"a\":false}", "header \"a\" is not a string"},
+		{"{\"a\":\"b\",\"c\": {\"d\":\"e\"}}",
+		"header \"c\" is not a string"},
+		{"{\"a\":[[[[[[", "header \"a\" is not a string"},
+		{"{\"a\\n\\\"\\u00e9\":1}",
+		"header \"a\\n\\\"\xC3\xA9\" is not a string"},
+	};
+	Text		text = {.length = 0};
+	size_t		i;
+
+	for (i = 0; i < lengthof(vectors); i++)
+		check_reason(vectors[i][0], strlen(vectors[i][0]), vectors[i][1]);
+	check_reason("{\"a\":\0\"b\"}", 9, "headers are not valid JSON");
+	check_reason("{\"a\":\"\\\0\"}", 9, "headers are not valid JSON");
+	check_reason("{\"a\":\"b\"}\0", 10, "headers are not valid JSON");
+
+	/* A long name is cut where a character starts. */
+	add_string(&text, "{\"x");
+	for (i = 0; i < 1000; i++)
+		add_string(&text, "\xC3\xA9");
+	add_string(&text, "\":1}");
+	check_reason(text.data, text.length, "header \"x"
+				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+				 "\xC3\xA9\xC3\xA9\xC3\xA9\" is not a string");
+	end_test("headers that are refused");
+}
+
+/*
+ * Headers as a list: what random text is made from, what the reference parser
+ * finds, and what the expected result is computed from.
+ */
+typedef struct Item
+{
+	char		name[64];
+	size_t		name_length;
+	char		value[1000];
+	size_t		value_length;
+	bool		is_null;
+} Item;
+
+typedef struct Items
+{
+	Item		items[MAX_HEADERS];
+	int			count;
+} Items;
+
+/* Position of the first header of that name in the list so far. */
+static int
+find_item(const Items *items, const char *name, size_t length)
+{
+	int			i;
+
+	for (i = 0; i < items->count; i++)
+	{
+		if (items->items[i].name_length == length &&
+			memcmp(items->items[i].name, name, length) == 0)
+			break;
+	}
+	return i;
+}
+
+/* What a map, filled from the list, would hold; then without nulls. */
+static void
+to_map(const Items *items, Items *map)
+{
+	int			i;
+
+	map->count = 0;
+	for (i = 0; i < items->count; i++)
+	{
+		const Item *item = &items->items[i];
+		int			at = find_item(map, item->name, item->name_length);
+
+		map->items[at] = *item;
+		if (at == map->count)
+			map->count++;
+	}
+	for (i = 0; i < map->count;)
+	{
+		if (!map->items[i].is_null)
+		{
+			i++;
+			continue;
+		}
+		map->count--;
+		memmove(&map->items[i], &map->items[i + 1],
+				(map->count - i) * sizeof(Item));
+	}
+}
+
+static void
+check_known_value(const Items *map, const char *name, const char *value,
+				  size_t length)
+{
+	int			at = find_item(map, name, strlen(name));
+
+	if (at == map->count)
+		CHECK(value == NULL);
+	else
+		check_text(value, length, map->items[at].value,
+				   map->items[at].value_length, __LINE__);
+}
+
+/* Parses the text and compares with what "items" should become. */
+static void
+check_parsed(const char *text, size_t length, const Items *items)
+{
+	static Items map;
+	static Text expected;
+	Parsed		parsed;
+	int			i;
+
+	to_map(items, &map);
+	expected.length = 0;
+	add(&expected, "{", 1);
+	for (i = 0; i < map.count; i++)
+	{
+		if (i > 0)
+			add(&expected, ",", 1);
+		naive_escape(&expected, map.items[i].name, map.items[i].name_length);
+		add(&expected, ":", 1);
+		naive_escape(&expected, map.items[i].value,
+					 map.items[i].value_length);
+	}
+	add(&expected, "}", 1);
+
+	parse(&parsed, text, length);
+	CHECK(parsed.reason == NULL);
+	if (parsed.reason == NULL)
+	{
+		check_text(parsed.headers.json, parsed.headers.json_length,
+				   expected.data, expected.length, __LINE__);
+		check_known_value(&map, EV_HEADER_ID, parsed.headers.id,
+						  parsed.headers.id_length);
+		check_known_value(&map, EV_HEADER_PARTITION_ID,
+						  parsed.headers.partition_id,
+						  parsed.headers.partition_id_length);
+		/* Not copied; longer lists may be. */
+		if (length == expected.length && map.count < 50)
+			CHECK((parsed.headers.json == parsed.text) ==
+				  (memcmp(text, expected.data, length) == 0));
+	}
+	parse_end(&parsed);
+}
+
+/* A random character in UTF-8, never NUL or a surrogate. */
+static size_t
+random_character(char *to)
+{
+	pg_wchar	c;
+
+	switch (random_below(12))
+	{
+		case 0:
+			c = 1 + random_below(31);
+			break;
+		case 1:
+			c = "\"\\/\x7F"[random_below(4)];
+			break;
+		case 2:
+			c = 0x80 + random_below(0x780);
+			break;
+		case 3:
+			c = 0x800 + random_below(0xD000);
+			break;
+		case 4:
+			c = 0xE000 + random_below(0x2000);
+			break;
+		case 5:
+			c = 0x10000 + random_below(0x100000);
+			break;
+		default:
+			c = 'a' + random_below(26);
+	}
+	unicode_to_utf8(c, (unsigned char *) to);
+	return pg_utf_mblen((unsigned char *) to);
+}
+
+static size_t
+random_text(char *to, size_t limit)
+{
+	size_t		end = random_below(limit - 4);
+	size_t		length = 0;
+
+	while (length < end)
+		length += random_character(to + length);
+	return length;
+}
+
+static void
+random_items(Items *items, int count, bool nulls)
+{
+	items->count = 0;
+	while (items->count < count)
+	{
+		Item	   *item = &items->items[items->count];
+		int			what = random_below(12);
+
+		if (what == 0)
+			strcpy(item->name, EV_HEADER_ID);
+		else if (what == 1)
+			strcpy(item->name, EV_HEADER_PARTITION_ID);
+		else if (what == 2)
+			snprintf(item->name, sizeof(item->name), "%d", random_below(4));
+		else
+			item->name[0] = '\0';
+		item->name_length = strlen(item->name);
+		if (what > 2)
+			item->name_length = random_text(item->name, sizeof(item->name));
+		item->value_length = random_text(item->value, 200);
+		item->is_null = nulls && random_below(5) == 0;
+		items->count++;
+	}
+}
+
+static void
+add_space(Text *text)
+{
+	while (random_below(3) == 0)
+		add(text, &" \t\n\r"[random_below(4)], 1);
+}
+
+/* A string, each of its characters written in one of the ways there are. */
+static void
+add_any_string(Text *text, const char *data, size_t length)
+{
+	static const char shorts[] = "\"\\/\b\f\n\r\t";
+	static const char names[] = "\"\\/bfnrt";
+	size_t		i = 0;
+
+	add(text, "\"", 1);
+	while (i < length)
+	{
+		int			size = pg_utf_mblen((const unsigned char *) data + i);
+		pg_wchar	c = utf8_to_unicode((const unsigned char *) data + i);
+		const char *found = c < 128 ? strchr(shorts, (int) c) : NULL;
+		const char *format = random_below(2) ? "\\u%04x" : "\\u%04X";
+		char		escape[16];
+
+		if (found != NULL && random_below(2))
+			snprintf(escape, sizeof(escape), "\\%c", names[found - shorts]);
+		else if (c < 0x20 || c == '"' || c == '\\' || random_below(4) == 0)
+		{
+			if (c < 0x10000)
+				snprintf(escape, sizeof(escape), format, c);
+			else
+			{
+				snprintf(escape, sizeof(escape), format,
+						 0xD800 + ((c - 0x10000) >> 10));
+				snprintf(escape + 6, sizeof(escape) - 6, format,
+						 0xDC00 + ((c - 0x10000) & 0x3FF));
+			}
+		}
+		else
+			snprintf(escape, sizeof(escape), "%.*s", size, data + i);
+		add_string(text, escape);
+		i += size;
+	}
+	add(text, "\"", 1);
+}
+
+static void
+add_items(Text *text, const Items *items, bool canonical)
+{
+	int			i;
+
+	for (i = 0; i < items->count; i++)
+	{
+		const Item *item = &items->items[i];
+
+		add(text, i == 0 ? "{" : ",", 1);
+		if (canonical)
+			naive_escape(text, item->name, item->name_length);
+		else
+		{
+			add_space(text);
+			add_any_string(text, item->name, item->name_length);
+			add_space(text);
+		}
+		add(text, ":", 1);
+		if (!canonical)
+			add_space(text);
+		if (item->is_null)
+			add_string(text, "null");
+		else if (canonical)
+			naive_escape(text, item->value, item->value_length);
+		else
+			add_any_string(text, item->value, item->value_length);
+		if (!canonical)
+			add_space(text);
+	}
+	add_string(text, items->count == 0 ? "{}" : "}");
+}
+
+static void
+test_random_headers(bool canonical)
+{
+	static Items items;
+	static Text text;
+	int			i;
+
+	for (i = 0; i < 20000 && !test_failed; i++)
+	{
+		int			count = random_below(i % 200 == 0 ? MAX_HEADERS : 12);
+
+		random_items(&items, count, !canonical);
+		text.length = 0;
+		if (!canonical)
+			add_space(&text);
+		add_items(&text, &items, canonical);
+		if (!canonical)
+			add_space(&text);
+		check_parsed(text.data, text.length, &items);
+	}
+	end_test(canonical ? "random canonical headers" : "random headers");
+}
+
+/*
+ * The reference parser.  Everything fits: mutilation makes text longer by a
+ * byte at most.
+ */
+static bool
+naive_hex(const char **at, const char *end, unsigned *code)
+{
+	char		digits[5] = "";
+	int			i;
+
+	if (end - *at < 4)
+		return false;
+	for (i = 0; i < 4; i++)
+	{
+		digits[i] = *(*at)++;
+		if (digits[i] == '\0' ||
+			strchr("0123456789abcdefABCDEF", digits[i]) == NULL)
+			return false;
+	}
+	*code = strtoul(digits, NULL, 16);
+	return true;
+}
+
+static bool
+naive_string(const char **at, const char *end, char *to, size_t *length)
+{
+	*length = 0;
+	if (*at == end || *(*at)++ != '"')
+		return false;
+	for (;;)
+	{
+		unsigned	code;
+		unsigned	low;
+		unsigned char c;
+
+		if (*at == end)
+			return false;
+		c = *(*at)++;
+		if (c == '"')
+			return true;
+		if (c < 0x20)
+			return false;
+		if (c == '\\')
+		{
+			if (*at == end)
+				return false;
+			c = *(*at)++;
+			switch (c)
+			{
+				case '"':
+				case '\\':
+				case '/':
+					break;
+				case 'b':
+					c = '\b';
+					break;
+				case 'f':
+					c = '\f';
+					break;
+				case 'n':
+					c = '\n';
+					break;
+				case 'r':
+					c = '\r';
+					break;
+				case 't':
+					c = '\t';
+					break;
+				case 'u':
+					if (!naive_hex(at, end, &code) || code == 0)
+						return false;
+					if (code >= 0xDC00 && code <= 0xDFFF)
+						return false;
+					if (code >= 0xD800 && code <= 0xDBFF)
+					{
+						if (end - *at < 2 || *(*at)++ != '\\' ||
+							*(*at)++ != 'u' || !naive_hex(at, end, &low) ||
+							low < 0xDC00 || low > 0xDFFF)
+							return false;
+						code = 0x10000 + (code - 0xD800) * 0x400 +
+							(low - 0xDC00);
+					}
+					unicode_to_utf8(code, (unsigned char *) to + *length);
+					*length += pg_utf_mblen((unsigned char *) to + *length);
+					continue;
+				default:
+					return false;
+			}
+		}
+		to[(*length)++] = c;
+	}
+}
+
+static void
+naive_space(const char **at, const char *end)
+{
+	while (*at < end && **at != '\0' && strchr(" \t\n\r", **at) != NULL)
+		(*at)++;
+}
+
+static bool
+naive_expect(const char **at, const char *end, char c)
+{
+	naive_space(at, end);
+	return *at < end && *(*at)++ == c;
+}
+
+static bool
+naive_parse(const char *text, size_t length, Items *items)
+{
+	const char *at = text;
+	const char *end = text + length;
+
+	items->count = 0;
+	if (!naive_expect(&at, end, '{'))
+		return false;
+	naive_space(&at, end);
+	if (at < end && *at == '}')
+		at++;
+	else
+	{
+		for (;;)
+		{
+			Item	   *item = &items->items[items->count++];
+
+			naive_space(&at, end);
+			if (!naive_string(&at, end, item->name, &item->name_length) ||
+				!naive_expect(&at, end, ':'))
+				return false;
+			naive_space(&at, end);
+			item->is_null = end - at >= 4 && memcmp(at, "null", 4) == 0;
+			if (item->is_null)
+				at += 4;
+			else if (!naive_string(&at, end, item->value,
+								   &item->value_length))
+				return false;
+			naive_space(&at, end);
+			if (at < end && *at == ',')
+				at++;
+			else if (at < end && *at == '}')
+			{
+				at++;
+				break;
+			}
+			else
+				return false;
+		}
+	}
+	naive_space(&at, end);
+	return at == end;
+}
+
+/* Replaces, removes or inserts a byte at random. */
+static void
+mutilate(Text *text)
+{
+	static const char bytes[] =
+	"{}[]:,\"\"\"\\\\\\ubnrt/ \n\t0123456789abcdefABCDEFnul\x01\0\x80\xC3\xFF";
+	size_t		at = random_below(text->length);
+	char		byte = bytes[random_below(sizeof(bytes) - 1)];
+
+	switch (random_below(4))
+	{
+		case 0:
+			memmove(text->data + at, text->data + at + 1,
+					text->length - at - 1);
+			text->length--;
+			break;
+		case 1:
+			memmove(text->data + at + 1, text->data + at, text->length - at);
+			text->length++;
+			/* FALLTHROUGH */
+		default:
+			text->data[at] = byte;
+	}
+}
+
+static void
+test_mutilated_headers(void)
+{
+	static Items items;
+	static Text text;
+	int			refused = 0;
+	int			i;
+
+	for (i = 0; i < 200000 && !test_failed; i++)
+	{
+		int			times = 1 + random_below(3);
+		int			j;
+
+		random_items(&items, random_below(4), true);
+		/* Short values, so that mutations hit what matters. */
+		for (j = 0; j < items.count; j++)
+		{
+			items.items[j].name_length = random_text(items.items[j].name, 12);
+			items.items[j].value_length = random_text(items.items[j].value,
+													  16);
+		}
+		text.length = 0;
+		add_items(&text, &items, random_below(2));
+		while (times-- > 0 && text.length > 0)
+			mutilate(&text);
+		if (naive_parse(text.data, text.length, &items))
+			check_parsed(text.data, text.length, &items);
+		else
+		{
+			Parsed		parsed;
+
+			parse(&parsed, text.data, text.length);
+			CHECK(parsed.reason != NULL);
+			if (parsed.reason == NULL)
+				printf("# accepted: %.*s\n", (int) text.length, text.data);
+			refused++;
+			parse_end(&parsed);
+		}
+	}
+	CHECK(refused > 20000 && refused < 180000);
+	end_test("mutilated headers");
+}
+
+static void
+test_truncated_headers(void)
+{
+	static const char *const texts[] = {
+		EXAMPLE_HEADERS,
+		" { \"ID\" : \"\\u00e9\\ud83d\\ude00\\n\" , \"b\":null,\"ID\":\"x\"}",
+		"{\"ID\":\"a\\\"b\",\"PARTITION_ID\":\"c\\\\d\\u001F\"}",
+	};
+	size_t		i;
+	size_t		length;
+
+	for (i = 0; i < lengthof(texts); i++)
+	{
+		for (length = 0; length < strlen(texts[i]); length++)
+		{
+			Parsed		parsed;
+
+			parse(&parsed, texts[i], length);
+			CHECK(parsed.reason != NULL);
+			parse_end(&parsed);
+		}
+	}
+	end_test("headers truncated at every length");
+}
+
+/*
+ * However full scratch is when ID and PARTITION_ID come to it, what is
+ * returned must not have moved.
+ */
+static void
+test_long_ids(void)
+{
+	static Items items;
+	static Text text;
+	int			i;
+
+	for (i = 0; i < MAX_HEADERS && !test_failed; i++)
+	{
+		items.count = 0;
+		text.length = 0;
+		while (items.count <= i)
+		{
+			Item	   *item = &items.items[items.count];
+
+			snprintf(item->name, sizeof(item->name), "%0*d",
+					 6 + i % 20, items.count);
+			if (items.count < 2)
+				strcpy(item->name, items.count == 0 ? EV_HEADER_PARTITION_ID :
+					   EV_HEADER_ID);
+			item->name_length = strlen(item->name);
+			item->value_length = items.count < 2 ? sizeof(item->value) : 0;
+			memset(item->value, '\\', item->value_length);
+			item->is_null = false;
+			items.count++;
+		}
+		add_items(&text, &items, true);
+		check_parsed(text.data, text.length, &items);
+		add(&text, " ", 1);
+		check_parsed(text.data, text.length, &items);
+	}
+	end_test("long ids");
+}
+
+/* Names enough that comparing each with each would take minutes. */
+static void
+test_many_headers(void)
+{
+	static char text[4000000];
+	Parsed		parsed;
+	size_t		length = 0;
+	int			i;
+
+	for (i = 0; i < 200000; i++)
+		length += snprintf(text + length, sizeof(text) - length,
+						   "%c\"%06d\":\"\"", i == 0 ? '{' : ',', i);
+	text[length++] = '}';
+	parse(&parsed, text, length);
+	CHECK(parsed.reason == NULL);
+	check_text(parsed.headers.json, parsed.headers.json_length, text, length,
+			   __LINE__);
+	parse_end(&parsed);
+	end_test("a great many headers");
+}
+
+int
+main(int argc, char **argv)
+{
+	seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+	printf("1..8\n");
+	test_header_vectors();
+	test_header_reasons();
+	test_random_headers(true);
+	test_random_headers(false);
+	test_mutilated_headers();
+	test_truncated_headers();
+	test_long_ids();
+	test_many_headers();
+	return any_failed ? 1 : 0;
+}
