@@ -34,6 +34,7 @@
 #include "decoder.h"
 #include "json.h"
 #include "outbox.h"
+#include "row.h"
 
 /* State of one decoding session. */
 typedef struct Decoder
@@ -251,7 +252,7 @@ decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	tuple = ev_change_newtuple_compat(change);
 	if (outbox != NULL && tuple != NULL)
 	{
-		kind = ev_outbox_read(outbox, relation, tuple, &row);
+		kind = ev_row_read(outbox, relation, tuple, &row);
 		if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
 			emit_row(ctx, kind, &row);
 	}

@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * outbox.h
- *	  Which tables are outboxes, and how a row of one becomes a message.
+ *	  Which tables are outboxes, and what their columns are to us.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef EV_OUTBOX_H
 #define EV_OUTBOX_H
 
-#include "access/htup.h"
-#include "access/transam.h"
+#include "access/attnum.h"
 #include "utils/relcache.h"
 
 #include "eventuate.h"
@@ -44,24 +43,7 @@ typedef struct EvOutbox
 	const char *problem;		/* why no row of it can be read, or NULL */
 } EvOutbox;
 
-typedef enum EvRowKind
-{
-	EV_ROW_MESSAGE,
-	EV_ROW_PUBLISHED,			/* marked so, or not of this cluster */
-	EV_ROW_MALFORMED
-} EvRowKind;
-
-typedef struct EvRow
-{
-	EvMessage	message;
-	FullTransactionId txid;		/* invalid: the table has no such column */
-	const char *name;			/* malformed: names the row */
-	const char *reason;			/* malformed: says why */
-} EvRow;
-
 extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
-extern EvRowKind ev_outbox_read(const EvOutbox *outbox, Relation relation,
-								HeapTuple tuple, EvRow *row);
 
 #endif							/* EV_OUTBOX_H */

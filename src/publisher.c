@@ -9,10 +9,6 @@
  * - for room in Kafka's queue, for Kafka to answer, for a slot to be born -
  * takes turns of this loop.
  *
- * The one rule: the slot is confirmed to the end of the newest transaction
- * such that it and every transaction before it is acknowledged by Kafka, or
- * had nothing for us.
- *
  * It stays as long as the extension is there: paused, stopped and not
  * configured are states of a living process, since somebody has to see the end
  * of them, and to take the slot away with the extension.  What needs another
@@ -30,18 +26,13 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
+#include "confirm.h"
 #include "decoder.h"
 #include "delivery.h"
 #include "producer.h"
@@ -51,16 +42,13 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "worker.h"
 
 /* All in ms. */
 #define FALLBACK_POLL 100
 #define NAP 2					/* under load, so that batches form */
-#define SAVE_INTERVAL 100
-#define IDLE_SAVE_INTERVAL 10000	/* nothing of ours was confirmed */
-#define PROGRESS_INTERVAL 10000
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
-#define DRAIN_LIMIT 5000		/* for acknowledgements, before a restart */
 
 /* How many records are read before the rest of the loop has its turn. */
 #define READ_BATCH 512
@@ -69,101 +57,33 @@ static EvDatabase *me = NULL;
 static EvProgress progress;
 static char *kafka_fingerprint = NULL;
 
-static WaitEventSet *all_events = NULL;
-static WaitEventSet *nap_events = NULL; /* deaf to the latch */
-
-static volatile sig_atomic_t shutdown_requested = false;
-
-/* Is the slot open, so that there is something to confirm? */
+/* Is there a producer to serve?  Is the slot open, to be confirmed? */
+static bool connected = false;
 static bool decoding = false;
-
-/* Is a restart wanted, and from when on does nothing delay it? */
-static bool restart_wanted = false;
-static TimestampTz restart_deadline;
 
 static TimestampTz caught_up_at = 0;
 
-/* What is confirmed, what of it is saved, and when. */
-static XLogRecPtr confirmed = InvalidXLogRecPtr;
-static XLogRecPtr saved = InvalidXLogRecPtr;
-static uint64 saved_acknowledged = 0;
-static TimestampTz saved_at = 0;
-
 static void turn(void);
 
-/* ---------------------------------------------------------------------
- * Leaving
- * ---------------------------------------------------------------------
- */
-
 /*
- * Ends a wait for a lock or in a library of PostgreSQL's as it would in a
- * session; where we get to look first, turn() leaves politely.
+ * Before leaving: what is acknowledged is saved.  What is not is still in
+ * WAL, so nothing is flushed and nobody waits for Kafka.
  */
 static void
-handle_sigterm(SIGNAL_ARGS)
-{
-	shutdown_requested = true;
-	die(postgres_signal_arg);
-}
-
-static void
-save_slot(TimestampTz now)
-{
-	if (confirmed > saved)
-		ev_slot_save();
-	saved = confirmed;
-	saved_acknowledged = ev_delivery_acknowledged();
-	saved_at = now;
-}
-
-/*
- * Ends the process.  What is acknowledged is confirmed and saved; what is not
- * is still in WAL, so nothing is flushed and nobody waits for Kafka.
- */
-static void
-leave(void)
+save_before_leaving(void)
 {
 	if (decoding)
-		save_slot(0);
-	proc_exit(0);
-}
-
-/* The same, and the launcher starts another at once. */
-static void
-leave_and_come_back(void)
-{
-	SpinLockAcquire(&me->mutex);
-	me->restart_at = 0;
-	me->failures = 0;
-	SpinLockRelease(&me->mutex);
-	leave();
-}
-
-static void
-want_restart(void)
-{
-	if (restart_wanted)
-		return;
-	restart_wanted = true;
-	restart_deadline = GetCurrentTimestamp() + DRAIN_LIMIT * INT64CONST(1000);
+		ev_confirm_save();
 }
 
 /*
- * Runs before shared memory is left: from now on nobody wakes us.  Whoever
- * waits for us to be gone wants the slot to be free as well.
+ * Whoever waits for us to be gone (our entry says when) wants the slot to be
+ * free as well.
  */
 static void
-release_entry(int code, Datum arg)
+release_slot(int code, Datum arg)
 {
 	ev_slot_release();
-	SpinLockAcquire(&me->mutex);
-	me->latch = NULL;
-	me->pid = 0;
-	if (code == 0)
-		me->failures = 0;
-	SpinLockRelease(&me->mutex);
-	ev_shared_wake_launcher();
 }
 
 /* Runs last, when slot and process entry are free: it may take a while. */
@@ -181,140 +101,36 @@ leave_for_good(void)
 	ev_slot_drop();
 	ereport(LOG,
 			(errmsg("extension eventuate is not in database \"%s\" anymore",
-					MyBgworkerEntry->bgw_extra)));
+					ev_worker_database())));
 	SpinLockAcquire(&me->mutex);
 	me->installed = false;
 	SpinLockRelease(&me->mutex);
 	proc_exit(0);
 }
 
-/* ---------------------------------------------------------------------
- * What others see
- * ---------------------------------------------------------------------
- */
-
-/*
- * Shows a state, and why.  A line in the log when either is new; not for
- * falling behind and catching up, which is plain work.
- */
-static void
-show(EvState state, const char *reason)
+/* Shows that nothing more can be sent, now or ever; false: it can. */
+static bool
+show_trouble(void)
 {
-	static EvState shown = EV_STATE_STARTING;
-	static EvState logged = EV_STATE_STARTING;
-	static char *shown_reason = NULL;
-	bool		same_reason = reason == NULL ? shown_reason == NULL :
-	shown_reason != NULL && strcmp(reason, shown_reason) == 0;
-
-	if (state == shown && same_reason)
-		return;
-	if (state != EV_STATE_CATCHING_UP && (state != logged || reason != NULL))
-	{
-		ereport(LOG,
-				(errmsg("publisher of database \"%s\" is now %s",
-						MyBgworkerEntry->bgw_extra, ev_shared_state_name(state)),
-				 reason ? errdetail_internal("%s", reason) : 0));
-		logged = state;
-	}
-	if (!same_reason)
-	{
-		if (shown_reason != NULL)
-			pfree(shown_reason);
-		shown_reason = reason ? MemoryContextStrdup(TopMemoryContext, reason) : NULL;
-
-		/* What is waited for is no error once it has come. */
-		if (reason != NULL || shown == EV_STATE_STARTING || shown == EV_STATE_RECOVERING)
-			ev_shared_set_error(me, reason);
-	}
-	shown = state;
-	ev_shared_set_state(me, state);
+	if (ev_delivery_failure() != NULL)
+		ev_worker_show(EV_STATE_STOPPED, ev_delivery_failure());
+	else if (ev_producer_state() == EV_KAFKA_DOWN)
+		ev_worker_show(EV_STATE_WAITING, ev_producer_error());
+	else
+		return false;
+	return true;
 }
 
 /* The state while the slot is read. */
 static void
 show_streaming(TimestampTz now)
 {
-	if (ev_delivery_failure() != NULL)
-		show(EV_STATE_STOPPED, ev_delivery_failure());
-	else if (ev_producer_state() == EV_KAFKA_DOWN)
-		show(EV_STATE_WAITING, ev_producer_error());
-	else if (now - caught_up_at < CAUGHT_UP_GRACE * INT64CONST(1000))
-		show(EV_STATE_STREAMING, NULL);
-	else
-		show(EV_STATE_CATCHING_UP, NULL);
-}
-
-static void
-show_position(XLogRecPtr lsn, TimestampTz through)
-{
-	SpinLockAcquire(&me->mutex);
-	me->published_lsn = lsn;
-	if (through > me->published_through)
-		me->published_through = through;
-	SpinLockRelease(&me->mutex);
-}
-
-/* ---------------------------------------------------------------------
- * Confirming
- * ---------------------------------------------------------------------
- */
-
-/*
- * The one rule.  With nothing in flight everything that was read is safe, so
- * that WAL which is not ours is set free too.
- */
-static void
-confirm(TimestampTz now)
-{
-	bool		idle = ev_delivery_idle();
-	XLogRecPtr	safe = idle ? ev_slot_position() : ev_delivery_safe_lsn();
-
-	if (safe > confirmed)
-	{
-		Assert(safe <= ev_slot_position());
-		ev_slot_confirm(safe);
-		confirmed = safe;
-	}
-	show_position(confirmed, idle && caught_up_at != 0 ? caught_up_at :
-				  ev_delivery_safe_time());
-
-	if (confirmed > saved &&
-		now - saved_at >= (ev_delivery_acknowledged() != saved_acknowledged ?
-						   SAVE_INTERVAL : IDLE_SAVE_INTERVAL) * INT64CONST(1000))
-		save_slot(now);
-}
-
-/*
- * Stores now and then a snapshot of which every message is acknowledged: what
- * is known if the slot is ever lost.  An idle database writes nothing.
- */
-static void
-store_progress(TimestampTz now)
-{
-	static Datum snapshot = (Datum) 0;
-	static XLogRecPtr behind = InvalidXLogRecPtr;
-	static uint64 stored = 0;
-	static uint64 taken = 0;
-	static TimestampTz stored_at = 0;
-	TimeLineID	timeline;
-
-	if (snapshot == (Datum) 0)
-	{
-		if (ev_delivery_acknowledged() == stored ||
-			now - stored_at < PROGRESS_INTERVAL * INT64CONST(1000))
-			return;
-		taken = ev_delivery_acknowledged();
-		snapshot = ev_progress_current_snapshot();
-		behind = GetXLogInsertRecPtr();
-	}
-	if (!ev_slot_reached(confirmed, behind))
+	if (show_trouble())
 		return;
-	ev_slot_readable_end(&timeline);
-	ev_progress_store(snapshot, timeline);
-	pfree(DatumGetPointer(snapshot));
-	snapshot = (Datum) 0;
-	stored = taken;
-	stored_at = now;
+	if (now - caught_up_at < CAUGHT_UP_GRACE * INT64CONST(1000))
+		ev_worker_show(EV_STATE_STREAMING, NULL);
+	else
+		ev_worker_show(EV_STATE_CATCHING_UP, NULL);
 }
 
 /* ---------------------------------------------------------------------
@@ -322,45 +138,12 @@ store_progress(TimestampTz now)
  * ---------------------------------------------------------------------
  */
 
-static void
-create_wait_events(void)
-{
-	all_events = ev_create_wait_event_set_compat(3);
-	AddWaitEventToSet(all_events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(all_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	nap_events = ev_create_wait_event_set_compat(2);
-	AddWaitEventToSet(nap_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-}
-
-static void
-watch_producer(void)
-{
-	AddWaitEventToSet(all_events, WL_SOCKET_READABLE, ev_producer_fd(), NULL, NULL);
-	AddWaitEventToSet(nap_events, WL_SOCKET_READABLE, ev_producer_fd(), NULL, NULL);
-}
-
-/* The one wait.  True: the latch was set. */
-static bool
-wait_for_events(WaitEventSet *events, long timeout_ms)
-{
-	WaitEvent	occurred[3];
-	int			count = WaitEventSetWait(events, timeout_ms, occurred,
-										 lengthof(occurred), PG_WAIT_EXTENSION);
-	bool		latch = false;
-
-	for (int i = 0; i < count; i++)
-		latch = latch || (occurred[i].events & WL_LATCH_SET) != 0;
-	if (latch)
-		ResetLatch(MyLatch);
-	return latch;
-}
-
 /* One turn for whoever has to wait in the middle of something. */
 static void
 wait_turn(void)
 {
 	turn();
-	wait_for_events(all_events, FALLBACK_POLL);
+	ev_worker_wait(FALLBACK_POLL);
 	turn();
 }
 
@@ -374,7 +157,7 @@ sleep_until_commit(void)
 	pg_atomic_exchange_u32(&me->sleeping, 1);
 	if (ev_slot_caught_up() &&
 		pg_atomic_read_u64(&me->commit_lsn) <= ev_slot_readable_end(NULL))
-		wait_for_events(all_events, FALLBACK_POLL);
+		ev_worker_wait(FALLBACK_POLL);
 	pg_atomic_exchange_u32(&me->sleeping, 0);
 }
 
@@ -387,7 +170,7 @@ nap(void)
 
 	while ((now = GetCurrentTimestamp()) < end)
 	{
-		wait_for_events(nap_events, (end - now + 999) / 1000);
+		ev_worker_wait_deaf((end - now + 999) / 1000);
 		ev_delivery_serve();
 	}
 }
@@ -404,34 +187,28 @@ reload(void)
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	if (!ev_settings_database_allowed(MyBgworkerEntry->bgw_extra))
-		want_restart();
-	fingerprint = ev_settings_kafka_fingerprint(MyBgworkerEntry->bgw_extra);
+	if (!ev_settings_database_allowed(ev_worker_database()))
+		ev_worker_want_restart();
+	fingerprint = ev_settings_kafka_fingerprint(ev_worker_database());
 	if (strcmp(fingerprint, kafka_fingerprint) != 0)
-		want_restart();
+		ev_worker_want_restart();
 	pfree(fingerprint);
 
 	/* Whoever mends a setting expects a stopped publisher to try again. */
 	if (ev_delivery_failure() != NULL)
-		want_restart();
+		ev_worker_want_restart();
 }
 
-/* Does somebody want this process to go? */
+/* Does somebody want this process to go, or something of it? */
 static void
 check_requests(void)
 {
-	if (shutdown_requested || me->holder != 0)
-		leave();
-	CHECK_FOR_INTERRUPTS();
+	ev_worker_check_requests();
 	if (ConfigReloadPending)
 		reload();
-	if (pg_atomic_exchange_u32(&me->recheck, 0) != 0)
-		want_restart();
 	if (!IsTransactionState() && ev_progress_changed() &&
 		!ev_progress_load(&progress))
 		leave_for_good();
-	if (restart_wanted && GetCurrentTimestamp() >= restart_deadline)
-		leave_and_come_back();
 }
 
 /*
@@ -445,6 +222,8 @@ turn(void)
 	TimestampTz now;
 
 	check_requests();
+	if (!connected)
+		return;
 	ev_delivery_serve();
 	if (ev_producer_state() == EV_KAFKA_FATAL)
 		ereport(ERROR,
@@ -454,10 +233,10 @@ turn(void)
 	now = GetCurrentTimestamp();
 	if (decoding)
 	{
-		confirm(now);
+		ev_confirm(now, caught_up_at);
 		show_streaming(now);
 		if (!IsTransactionState())
-			store_progress(now);
+			ev_confirm_store_progress(now);
 	}
 }
 
@@ -465,13 +244,13 @@ turn(void)
 static void
 rest(EvState state, const char *reason)
 {
-	show(state, reason);
+	ev_worker_show(state, reason);
 	for (;;)
 	{
-		check_requests();
-		if (restart_wanted)
-			leave_and_come_back();
-		wait_for_events(all_events, FALLBACK_POLL);
+		turn();
+		if (ev_worker_restart_wanted())
+			ev_worker_leave_and_come_back();
+		ev_worker_wait(FALLBACK_POLL);
 	}
 }
 
@@ -481,13 +260,8 @@ drain(void)
 {
 	while (!ev_delivery_idle())
 	{
-		if (restart_wanted && (ev_delivery_failure() != NULL ||
-							   ev_producer_state() == EV_KAFKA_DOWN))
-			leave_and_come_back();
-		if (ev_delivery_failure() != NULL)
-			show(EV_STATE_STOPPED, ev_delivery_failure());
-		else if (ev_producer_state() == EV_KAFKA_DOWN)
-			show(EV_STATE_WAITING, ev_producer_error());
+		if (show_trouble() && ev_worker_restart_wanted())
+			ev_worker_leave_and_come_back();
 		wait_turn();
 	}
 }
@@ -554,21 +328,21 @@ publish(void)
 		MemoryContextReset(context);
 		turn();
 		MemoryContextSwitchTo(context);
-		if (restart_wanted)
+		if (ev_worker_restart_wanted())
 		{
 			drain();
-			leave_and_come_back();
+			ev_worker_leave_and_come_back();
 		}
 		if (ev_delivery_failure() != NULL)
 		{
-			wait_for_events(all_events, FALLBACK_POLL);
+			ev_worker_wait(FALLBACK_POLL);
 			continue;
 		}
 		flush_commits();
 		if (!read_some())
 			wait_for_more();
 		else if (ev_delivery_full())
-			wait_for_events(all_events, FALLBACK_POLL);
+			ev_worker_wait(FALLBACK_POLL);
 	}
 }
 
@@ -577,66 +351,18 @@ publish(void)
  * ---------------------------------------------------------------------
  */
 
-/*
- * What ALTER ROLE and ALTER DATABASE may have set must not reach in here; the
- * same settings as autovacuum's workers override, and a bound on locks.
- */
-static void
-override_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"statement_timeout", "0"},
-		{"lock_timeout", "5s"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"session_replication_role", "origin"},
-		{"zero_damaged_pages", "off"},
-		{"row_security", "off"}
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-/* Takes the database's entry; false: another publisher has it. */
-static bool
-claim_entry(Oid datid)
-{
-	bool		claimed = false;
-
-	me = ev_shared_get(datid);
-	if (me == NULL)
-		return false;
-	SpinLockAcquire(&me->mutex);
-	if (me->pid == 0)
-	{
-		me->pid = MyProcPid;
-		me->latch = MyLatch;
-		claimed = true;
-	}
-	SpinLockRelease(&me->mutex);
-	if (claimed)
-		before_shmem_exit(release_entry, (Datum) 0);
-	return claimed;
-}
-
 /* Comes back only if there is something to publish, and to where. */
 static void
 check_permission(void)
 {
-	const char *database = MyBgworkerEntry->bgw_extra;
+	const char *database = ev_worker_database();
 	bool		installed = ev_progress_load(&progress);
 
 	SpinLockAcquire(&me->mutex);
 	me->installed = installed;
 	SpinLockRelease(&me->mutex);
 	if (!installed)
-		leave();
+		ev_worker_leave();
 	if (progress.database != MyDatabaseId)
 		rest(EV_STATE_STOPPED,
 			 "database was copied; call eventuate_resume() if its messages are to be published from here");
@@ -658,23 +384,23 @@ connect_to_kafka(void)
 	struct rd_kafka_conf_s *conf;
 	TimestampTz start;
 
-	conf = ev_settings_kafka_conf(MyBgworkerEntry->bgw_extra, &error, &hint);
+	conf = ev_settings_kafka_conf(ev_worker_database(), &error, &hint);
 	if (conf == NULL)
 		rest(EV_STATE_NOT_CONFIGURED,
 			 hint ? psprintf("%s (%s)", error, hint) : error);
 	on_proc_exit(close_producer, (Datum) 0);
 	ev_producer_open(conf);
-	watch_producer();
+	ev_worker_watch(ev_producer_fd());
 	ev_delivery_init(me, wait_turn);
+	connected = true;
 	start = GetCurrentTimestamp();
 	while (ev_producer_state() != EV_KAFKA_UP)
 	{
-		if (restart_wanted)
-			leave_and_come_back();
-		if (ev_producer_state() == EV_KAFKA_DOWN)
-			show(EV_STATE_WAITING, ev_producer_error());
-		else if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_GRACE))
-			show(EV_STATE_STARTING, "waiting for Kafka to answer");
+		if (ev_worker_restart_wanted())
+			ev_worker_leave_and_come_back();
+		if (!show_trouble() &&
+			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_GRACE))
+			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka to answer");
 		wait_turn();
 	}
 }
@@ -690,7 +416,7 @@ show_blocker(TransactionId blocker)
 	snprintf(reason, sizeof(reason),
 			 "the replication slot waits for transaction %u to end; messages are published from the tables meanwhile",
 			 blocker);
-	show(EV_STATE_RECOVERING, reason);
+	ev_worker_show(EV_STATE_RECOVERING, reason);
 }
 
 static const EvRecoveryHost recovery_host = {
@@ -717,12 +443,12 @@ wait_for_slot(void)
 		else if (status == EV_SLOT_MISSING && !ev_slot_available())
 			snprintf(reason, sizeof(reason),
 					 "all replication slots are in use; raise max_replication_slots to at least %d",
-					 max_replication_slots + 1);
+					 ev_slot_limit() + 1);
 		else
 			return status;
-		show(EV_STATE_WAITING, reason);
-		if (restart_wanted)
-			leave_and_come_back();
+		ev_worker_show(EV_STATE_WAITING, reason);
+		if (ev_worker_restart_wanted())
+			ev_worker_leave_and_come_back();
 		wait_turn();
 	}
 }
@@ -759,23 +485,21 @@ find_slot(void)
 							ev_slot_name(MyDatabaseId)),
 					 errdetail("Messages are published from the tables, then from a new slot.")));
 		ev_slot_drop();
-		show(EV_STATE_RECOVERING, NULL);
+		ev_worker_show(EV_STATE_RECOVERING, NULL);
 		ev_recovery_run(&recovery_host, progress.snapshot);
 		if (ev_delivery_failure() != NULL)
 			rest(EV_STATE_STOPPED, ev_delivery_failure());
 	}
 	ev_slot_open();
-	confirmed = saved = MyReplicationSlot->data.confirmed_flush;
+	ev_confirm_begin(me, ev_slot_confirmed());
 	decoding = true;
 }
 
 static void
 run(void)
 {
-	override_settings();
-	create_wait_events();
 	ev_progress_watch();
-	kafka_fingerprint = ev_settings_kafka_fingerprint(MyBgworkerEntry->bgw_extra);
+	kafka_fingerprint = ev_settings_kafka_fingerprint(ev_worker_database());
 	check_permission();
 	connect_to_kafka();
 	ev_decoder_set_sink(&ev_delivery_sink);
@@ -783,39 +507,20 @@ run(void)
 	publish();
 }
 
-/* Shows an error that ends the process, for the time until the next start. */
-static void
-record_error(void)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-	ErrorData  *error = CopyErrorData();
-
-	MemoryContextSwitchTo(old_context);
-	ev_shared_set_error(me, error->hint ?
-						psprintf("%s (%s)", error->message, error->hint) :
-						error->message);
-	ev_shared_set_state(me, EV_STATE_STARTING);
-}
-
 /* Entry point.  The argument is the database's oid, bgw_extra its name. */
 void
 ev_publisher_main(Datum main_arg)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, handle_sigterm);
-	BackgroundWorkerUnblockSignals();
-
-	if (!claim_entry(DatumGetObjectId(main_arg)))
-		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg),
-											  InvalidOid, 0);
+	me = ev_worker_start(DatumGetObjectId(main_arg));
+	before_shmem_exit(release_slot, (Datum) 0);
+	ev_worker_before_leaving(save_before_leaving);
 	PG_TRY();
 	{
 		run();
 	}
 	PG_CATCH();
 	{
-		record_error();
+		ev_worker_record_error();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -55,6 +55,7 @@
 #include "outbox.h"
 #include "progress.h"
 #include "recovery.h"
+#include "row.h"
 #include "slot.h"
 
 /* A round that sends fewer messages than this is short. */
@@ -228,8 +229,8 @@ send_row(RowStream *stream, const EvSink *sink)
 	bool		should_free;
 	HeapTuple	tuple = ExecFetchSlotHeapTuple(stream->slot, false, &should_free);
 	EvRow		row;
-	EvRowKind	kind = ev_outbox_read(stream->outbox, stream->relation, tuple,
-									  &row);
+	EvRowKind	kind = ev_row_read(stream->outbox, stream->relation, tuple,
+								   &row);
 
 	origin.commit_time = GetCurrentTimestamp();
 	if (kind == EV_ROW_PUBLISHED)

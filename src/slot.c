@@ -118,6 +118,13 @@ ev_slot_available(void)
 	return available;
 }
 
+/* How many slots this server can have. */
+int
+ev_slot_limit(void)
+{
+	return max_replication_slots;
+}
+
 /* Lets the slot go, if we have it; one that is not persistent vanishes. */
 void
 ev_slot_release(void)
@@ -269,6 +276,13 @@ bool
 ev_slot_caught_up(void)
 {
 	return exhausted_at == ev_slot_readable_end(NULL);
+}
+
+/* Where the slot is confirmed. */
+XLogRecPtr
+ev_slot_confirmed(void)
+{
+	return MyReplicationSlot->data.confirmed_flush;
 }
 
 /*

@@ -28,6 +28,7 @@ typedef void (*EvWaitCallback) (void);
 extern const char *ev_slot_name(Oid database);
 extern EvSlotStatus ev_slot_status(void);
 extern bool ev_slot_available(void);
+extern int	ev_slot_limit(void);
 extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
 
@@ -35,6 +36,7 @@ extern void ev_slot_open(void);
 extern bool ev_slot_read(void);
 extern bool ev_slot_caught_up(void);
 extern XLogRecPtr ev_slot_position(void);
+extern XLogRecPtr ev_slot_confirmed(void);
 extern void ev_slot_confirm(XLogRecPtr lsn);
 extern void ev_slot_save(void);
 extern bool ev_slot_reached(XLogRecPtr position, XLogRecPtr target);

@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * confirm.c
+ *	  The one rule.
+ *
+ * The slot is confirmed to the end of the newest transaction such that it and
+ * every transaction before it is acknowledged by Kafka, or had nothing for us.
+ * Everybody who lost messages broke this rule; so it has a file of its own.
+ *
+ * Owns the confirmed position, the times at which the slot is saved, and the
+ * snapshot that is stored for the day when the slot is lost.
+ *
+ * A restart goes on from the position saved last: what was acknowledged after
+ * that, about 100 ms of traffic, is sent again.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "utils/timestamp.h"
+
+#include "confirm.h"
+#include "delivery.h"
+#include "progress.h"
+#include "slot.h"
+
+/* All in ms. */
+#define SAVE_INTERVAL 100
+#define IDLE_SAVE_INTERVAL 10000	/* nothing of ours was confirmed */
+#define PROGRESS_INTERVAL 10000
+
+static EvDatabase *me = NULL;
+
+/* What is confirmed, what of it is saved, and when. */
+static XLogRecPtr confirmed = InvalidXLogRecPtr;
+static XLogRecPtr saved = InvalidXLogRecPtr;
+static uint64 saved_acknowledged = 0;
+static TimestampTz saved_at = 0;
+
+/* Begins at "lsn", where the slot that was just opened is confirmed. */
+void
+ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn)
+{
+	me = database;
+	confirmed = saved = lsn;
+}
+
+static void
+save_slot(TimestampTz now)
+{
+	if (confirmed > saved)
+		ev_slot_save();
+	saved = confirmed;
+	saved_acknowledged = ev_delivery_acknowledged();
+	saved_at = now;
+}
+
+/* Saves what is confirmed: before the process leaves. */
+void
+ev_confirm_save(void)
+{
+	save_slot(saved_at);
+}
+
+static void
+show_position(XLogRecPtr lsn, TimestampTz through)
+{
+	SpinLockAcquire(&me->mutex);
+	me->published_lsn = lsn;
+	if (through > me->published_through)
+		me->published_through = through;
+	SpinLockRelease(&me->mutex);
+}
+
+/*
+ * Confirms what is safe.  With nothing in flight that is everything that was
+ * read, so that WAL which is not ours is set free too.  "caught_up_at" is when
+ * the end of WAL was last seen; 0: not yet.
+ */
+void
+ev_confirm(TimestampTz now, TimestampTz caught_up_at)
+{
+	bool		idle = ev_delivery_idle();
+	XLogRecPtr	safe = idle ? ev_slot_position() : ev_delivery_safe_lsn();
+
+	if (safe > confirmed)
+	{
+		Assert(safe <= ev_slot_position());
+		ev_slot_confirm(safe);
+		confirmed = safe;
+	}
+	show_position(confirmed, idle && caught_up_at != 0 ? caught_up_at :
+				  ev_delivery_safe_time());
+
+	if (confirmed > saved &&
+		now - saved_at >= (ev_delivery_acknowledged() != saved_acknowledged ?
+						   SAVE_INTERVAL : IDLE_SAVE_INTERVAL) * INT64CONST(1000))
+		save_slot(now);
+}
+
+/*
+ * Stores now and then a snapshot of which every message is acknowledged: what
+ * is known if the slot is ever lost.  An idle database writes nothing.  Not
+ * in a transaction.
+ */
+void
+ev_confirm_store_progress(TimestampTz now)
+{
+	static Datum snapshot = (Datum) 0;
+	static XLogRecPtr behind = InvalidXLogRecPtr;
+	static uint64 stored = 0;
+	static uint64 taken = 0;
+	static TimestampTz stored_at = 0;
+	TimeLineID	timeline;
+
+	if (snapshot == (Datum) 0)
+	{
+		if (ev_delivery_acknowledged() == stored ||
+			now - stored_at < PROGRESS_INTERVAL * INT64CONST(1000))
+			return;
+		taken = ev_delivery_acknowledged();
+		snapshot = ev_progress_current_snapshot();
+		behind = GetXLogInsertRecPtr();
+	}
+	if (!ev_slot_reached(confirmed, behind))
+		return;
+	ev_slot_readable_end(&timeline);
+	ev_progress_store(snapshot, timeline);
+	pfree(DatumGetPointer(snapshot));
+	snapshot = (Datum) 0;
+	stored = taken;
+	stored_at = now;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * confirm.h
+ *	  The one rule.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_CONFIRM_H
+#define EV_CONFIRM_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+
+#include "shared.h"
+
+extern void ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn);
+extern void ev_confirm(TimestampTz now, TimestampTz caught_up_at);
+extern void ev_confirm_save(void);
+extern void ev_confirm_store_progress(TimestampTz now);
+
+#endif							/* EV_CONFIRM_H */

@@ -1,0 +1,333 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  What every worker of a database is: a process that waits in one place.
+ *
+ * Owns the process's signals, its claim on the database's entry in shared
+ * memory, the one set of events it waits for, and the ways to leave.  It knows
+ * nothing of what the worker does.
+ *
+ * Promises: one worker of a kind for each database; whoever holds the database
+ * in shared memory sees the process go; SIGTERM ends any wait.  Nothing is
+ * flushed or waited for on the way out.
+ *
+ * A worker ends with exit code 0 when it leaves by itself, and is started
+ * again by the launcher if there is still need of it.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "shared.h"
+#include "worker.h"
+
+/* How long, in ms, a wanted restart is put off for what is under way. */
+#define RESTART_LIMIT 5000
+
+static EvDatabase *me = NULL;
+static EvLeaveCallback before_leaving = NULL;
+
+static WaitEventSet *all_events = NULL;
+static WaitEventSet *deaf_events = NULL;	/* without the latch */
+
+static volatile sig_atomic_t shutdown_requested = false;
+
+/* Is a restart wanted, and from when on does nothing delay it? */
+static bool restart_wanted = false;
+static TimestampTz restart_deadline;
+
+/* ---------------------------------------------------------------------
+ * Leaving
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Ends a wait for a lock or in a library of PostgreSQL's as it would in a
+ * session; where we get to look first, we leave politely.
+ */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	shutdown_requested = true;
+	die(postgres_signal_arg);
+}
+
+/* Ends the process. */
+void
+ev_worker_leave(void)
+{
+	if (before_leaving != NULL)
+		before_leaving();
+	proc_exit(0);
+}
+
+/* The same, and the launcher starts another at once. */
+void
+ev_worker_leave_and_come_back(void)
+{
+	SpinLockAcquire(&me->mutex);
+	me->restart_at = 0;
+	me->failures = 0;
+	SpinLockRelease(&me->mutex);
+	ev_worker_leave();
+}
+
+/* "callback" is the last thing done before leaving by ourselves. */
+void
+ev_worker_before_leaving(EvLeaveCallback callback)
+{
+	before_leaving = callback;
+}
+
+/*
+ * From now on the worker should come to an end of what is under way, and
+ * restart; after a while ev_worker_check_requests() does it for it.
+ */
+void
+ev_worker_want_restart(void)
+{
+	if (restart_wanted)
+		return;
+	restart_wanted = true;
+	restart_deadline = GetCurrentTimestamp() + RESTART_LIMIT * INT64CONST(1000);
+}
+
+bool
+ev_worker_restart_wanted(void)
+{
+	return restart_wanted;
+}
+
+/*
+ * Serves interrupts, and leaves if somebody wants that.  In every loop; may be
+ * inside a transaction.
+ */
+void
+ev_worker_check_requests(void)
+{
+	if (shutdown_requested || me->holder != 0)
+		ev_worker_leave();
+	CHECK_FOR_INTERRUPTS();
+	if (pg_atomic_read_u32(&me->recheck) != 0 &&
+		pg_atomic_exchange_u32(&me->recheck, 0) != 0)
+		ev_worker_want_restart();
+	if (restart_wanted && GetCurrentTimestamp() >= restart_deadline)
+		ev_worker_leave_and_come_back();
+}
+
+/*
+ * Shows an error that ends the process, for the time until the next start.
+ * For a PG_CATCH block that throws on.
+ */
+void
+ev_worker_record_error(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	ErrorData  *error = CopyErrorData();
+
+	MemoryContextSwitchTo(old_context);
+	ev_shared_set_error(me, error->hint ?
+						psprintf("%s (%s)", error->message, error->hint) :
+						error->message);
+	ev_shared_set_state(me, EV_STATE_STARTING);
+}
+
+/* ---------------------------------------------------------------------
+ * Starting
+ * ---------------------------------------------------------------------
+ */
+
+/* Runs before shared memory is left: from now on nobody wakes us. */
+static void
+release_entry(int code, Datum arg)
+{
+	SpinLockAcquire(&me->mutex);
+	me->latch = NULL;
+	me->pid = 0;
+	if (code == 0)
+		me->failures = 0;
+	SpinLockRelease(&me->mutex);
+	ev_shared_wake_launcher();
+}
+
+/* Takes the database's entry; false: another worker has it. */
+static bool
+claim_entry(Oid datid)
+{
+	bool		claimed = false;
+
+	me = ev_shared_get(datid);
+	if (me == NULL)
+		return false;
+	SpinLockAcquire(&me->mutex);
+	if (me->pid == 0)
+	{
+		me->pid = MyProcPid;
+		me->latch = MyLatch;
+		claimed = true;
+	}
+	SpinLockRelease(&me->mutex);
+	if (claimed)
+		before_shmem_exit(release_entry, (Datum) 0);
+	return claimed;
+}
+
+/*
+ * What ALTER ROLE and ALTER DATABASE may have set must not reach in here; the
+ * same settings as autovacuum's workers override, and a bound on locks.
+ */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "5s"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+		{"zero_damaged_pages", "off"},
+		{"row_security", "off"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+create_wait_events(void)
+{
+	all_events = ev_create_wait_event_set_compat(3);
+	AddWaitEventToSet(all_events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(all_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	deaf_events = ev_create_wait_event_set_compat(2);
+	AddWaitEventToSet(deaf_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+}
+
+/*
+ * Makes the process a worker of the database: first thing in an entry point.
+ * Leaves if there is one already.
+ */
+EvDatabase *
+ev_worker_start(Oid datid)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, handle_sigterm);
+	BackgroundWorkerUnblockSignals();
+
+	if (!claim_entry(datid))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(datid, InvalidOid, 0);
+	override_settings();
+	create_wait_events();
+	return me;
+}
+
+/* The name of the worker's database, as it was when the worker started. */
+const char *
+ev_worker_database(void)
+{
+	return MyBgworkerEntry->bgw_extra;
+}
+
+/* ---------------------------------------------------------------------
+ * Waiting
+ * ---------------------------------------------------------------------
+ */
+
+/* From now on every wait ends when "fd" becomes readable. */
+void
+ev_worker_watch(int fd)
+{
+	AddWaitEventToSet(all_events, WL_SOCKET_READABLE, fd, NULL, NULL);
+	AddWaitEventToSet(deaf_events, WL_SOCKET_READABLE, fd, NULL, NULL);
+}
+
+/* The one wait of the process. */
+static void
+wait_for(WaitEventSet *events, long timeout_ms)
+{
+	WaitEvent	occurred[3];
+	int			count = WaitEventSetWait(events, timeout_ms, occurred,
+										 lengthof(occurred), PG_WAIT_EXTENSION);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (occurred[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+	}
+}
+
+void
+ev_worker_wait(long timeout_ms)
+{
+	wait_for(all_events, timeout_ms);
+}
+
+/* The same without the latch; what set it is seen at the next wait. */
+void
+ev_worker_wait_deaf(long timeout_ms)
+{
+	wait_for(deaf_events, timeout_ms);
+}
+
+/* ---------------------------------------------------------------------
+ * What others see
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Shows a state, and why.  A line in the log when either is new; not for
+ * falling behind and catching up, which is plain work.
+ */
+void
+ev_worker_show(EvState state, const char *reason)
+{
+	static EvState shown = EV_STATE_STARTING;
+	static EvState logged = EV_STATE_STARTING;
+	static char *shown_reason = NULL;
+	bool		same_reason = reason == NULL ? shown_reason == NULL :
+	shown_reason != NULL && strcmp(reason, shown_reason) == 0;
+
+	if (state == shown && same_reason)
+		return;
+	if (state != EV_STATE_CATCHING_UP && (state != logged || reason != NULL))
+	{
+		ereport(LOG,
+				(errmsg("publisher of database \"%s\" is now %s",
+						ev_worker_database(), ev_shared_state_name(state)),
+				 reason ? errdetail_internal("%s", reason) : 0));
+		logged = state;
+	}
+	if (!same_reason)
+	{
+		if (shown_reason != NULL)
+			pfree(shown_reason);
+		shown_reason = reason ? MemoryContextStrdup(TopMemoryContext, reason) : NULL;
+
+		/* What is waited for is no error once it has come. */
+		if (reason != NULL || shown == EV_STATE_STARTING || shown == EV_STATE_RECOVERING)
+			ev_shared_set_error(me, reason);
+	}
+	shown = state;
+	ev_shared_set_state(me, state);
+}

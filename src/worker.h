@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  What every worker of a database is: a process that waits in one place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_WORKER_H
+#define EV_WORKER_H
+
+#include "shared.h"
+
+/* Called last thing before the process leaves by itself. */
+typedef void (*EvLeaveCallback) (void);
+
+extern EvDatabase *ev_worker_start(Oid datid);
+extern const char *ev_worker_database(void);
+extern void ev_worker_record_error(void);
+
+extern void ev_worker_before_leaving(EvLeaveCallback callback);
+extern void ev_worker_leave(void) pg_attribute_noreturn();
+extern void ev_worker_leave_and_come_back(void) pg_attribute_noreturn();
+extern void ev_worker_want_restart(void);
+extern bool ev_worker_restart_wanted(void);
+extern void ev_worker_check_requests(void);
+
+extern void ev_worker_watch(int fd);
+extern void ev_worker_wait(long timeout_ms);
+extern void ev_worker_wait_deaf(long timeout_ms);
+
+extern void ev_worker_show(EvState state, const char *reason);
+
+#endif							/* EV_WORKER_H */
