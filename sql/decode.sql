@@ -103,6 +103,16 @@ INSERT INTO eventuate.message (id, destination, headers, payload, published) VAL
 UPDATE eventuate.message SET payload = 'updated';
 UPDATE eventuate.message SET published = 0 WHERE published <> 0;
 DELETE FROM eventuate.message WHERE id = 'astral';
+BEGIN;
+CALL put('same transaction', '{"ID":"1"}', 'as inserted');
+UPDATE eventuate.message SET payload = 'updated' WHERE id = 'same transaction';
+DELETE FROM eventuate.message WHERE id = 'same transaction';
+COMMIT;
+INSERT INTO eventuate.message (id, destination, headers, payload) VALUES ('null', 'c', '{"ID":"1"}', 'DO NOTHING') ON CONFLICT DO NOTHING;
+INSERT INTO eventuate.message (id, destination, headers, payload) VALUES ('null', 'c', '{"ID":"1"}', 'DO UPDATE')
+	ON CONFLICT (id) DO UPDATE SET payload = EXCLUDED.payload;
+INSERT INTO eventuate.message (id, destination, headers, payload) VALUES ('speculative', 'c', '{"ID":"1"}', 'speculative')
+	ON CONFLICT (id) DO UPDATE SET payload = 'not reached';
 CREATE TABLE message (LIKE eventuate.message INCLUDING ALL);
 INSERT INTO message SELECT * FROM eventuate.message;
 BEGIN;
