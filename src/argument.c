@@ -56,6 +56,7 @@ ev_check_transaction(const char *function)
 	PreventCommandIfParallelMode(function);
 }
 
+/* Throws for a null argument; "what" is its name. */
 void
 ev_check_not_null(FunctionCallInfo fcinfo, int arg, const char *what)
 {
@@ -65,6 +66,7 @@ ev_check_not_null(FunctionCallInfo fcinfo, int arg, const char *what)
 				 errmsg("%s must not be null", what)));
 }
 
+/* Throws if deliver_at, which is argument "arg", is given. */
 void
 ev_check_not_delayed(FunctionCallInfo fcinfo, int arg)
 {
@@ -75,7 +77,10 @@ ev_check_not_delayed(FunctionCallInfo fcinfo, int arg)
 				 errhint("Leave deliver_at out.")));
 }
 
-/* "what" is the caller's name for it: a channel or a topic. */
+/*
+ * Throws unless Kafka would accept the name.  "what" is the caller's name for
+ * it: a channel or a topic.
+ */
 void
 ev_check_topic(const text *topic, const char *what)
 {
@@ -98,7 +103,10 @@ ev_check_topic(const text *topic, const char *what)
 				 errhint("Use letters, digits, \".\", \"_\" and \"-\".")));
 }
 
-/* "size" is that of key, value and headers in UTF-8. */
+/*
+ * Throws if the record would be larger than we hand to Kafka.  "size" is that
+ * of key, value and headers, in UTF-8.
+ */
 void
 ev_check_size(size_t size)
 {
@@ -161,7 +169,7 @@ ev_argument_bytes(FunctionCallInfo fcinfo, int arg, EvForm form)
  * ---------------------------------------------------------------------
  */
 
-/* A text, bytea or jsonb, where NULL is SQL's null. */
+/* A column that every table has; value is a varlena, NULL is SQL's null. */
 EvField
 ev_field_varlena(const char *name, Oid type, const void *value)
 {
@@ -171,6 +179,7 @@ ev_field_varlena(const char *name, Oid type, const void *value)
 	return field;
 }
 
+/* A column that an adopted table may be without. */
 EvField
 ev_field_optional(const char *name, Oid type, Datum value)
 {
@@ -198,6 +207,7 @@ ev_field_creation_time(void)
 	return ev_field_optional("creation_time", INT8OID, Int64GetDatum(now_ms));
 }
 
+/* The top-level transaction, also in a subtransaction: see recovery. */
 EvField
 ev_field_txid(void)
 {

@@ -33,6 +33,7 @@
  * ---------------------------------------------------------------------
  */
 
+/* Adds a member; the first one opens the object. */
 static void
 append_member(StringInfo out, const char *name, size_t name_length,
 			  const char *value, size_t value_length)
@@ -78,6 +79,7 @@ check_name(const JsonbValue *name)
 	}
 }
 
+/* Throws; the hint depends on what else would have been possible. */
 static void
 refuse_value(const JsonbValue *name, const char *hint)
 {
@@ -164,6 +166,7 @@ utf8_length(const JsonbValue *string)
 	return utf8 == value ? string->val.string.len : strlen(utf8);
 }
 
+/* Number of bytes that a value in base64 stands for; throws if it is none. */
 static size_t
 base64_length(const JsonbValue *name, const JsonbValue *string)
 {
@@ -181,6 +184,7 @@ base64_length(const JsonbValue *name, const JsonbValue *string)
 	return length;
 }
 
+/* Throws; elements are counted from 1. */
 static void
 refuse_element(int index)
 {
@@ -190,7 +194,7 @@ refuse_element(int index)
 			 errhint("Write {\"key\": \"name\", \"value\": \"text\"}, with null for no value, or {\"key\": \"name\", \"base64\": \"bytes\"}.")));
 }
 
-/* Size of one element of the array form. */
+/* Size of one element of the array form; throws if it is no header. */
 static size_t
 element_size(const JsonbValue *element, int index)
 {
@@ -221,6 +225,7 @@ element_size(const JsonbValue *element, int index)
 		(base64 ? base64_length(&name, &value) : utf8_length(&value));
 }
 
+/* Size of the object form; throws if a value is not a string. */
 static size_t
 object_size(Jsonb *headers)
 {
@@ -242,6 +247,7 @@ object_size(Jsonb *headers)
 	return size;
 }
 
+/* Size of the array form. */
 static size_t
 array_size(Jsonb *headers)
 {

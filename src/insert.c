@@ -56,6 +56,7 @@ static Target targets[] = {
 	[EV_TABLE_RECORD] = {"record"},
 };
 
+/* Relcache callback: what we know of the table may be no longer true. */
 static void
 forget_target(Datum arg, Oid relid)
 {
@@ -181,10 +182,12 @@ static bool
 row_goes_directly(const Target *target, Relation relation,
 				  const EvField *fields, int count)
 {
+	Oid			relid = RelationGetRelid(relation);
+
 	if (!target->direct)
 		return false;
 	if (relation->rd_rel->relrowsecurity &&
-		check_enable_rls(RelationGetRelid(relation), InvalidOid, true) == RLS_ENABLED)
+		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		return false;
 	for (int i = 0; i < count; i++)
 	{
@@ -205,6 +208,7 @@ row_goes_directly(const Target *target, Relation relation,
  * ---------------------------------------------------------------------
  */
 
+/* Makes the slot hold the row; values are not copied. */
 static void
 fill_slot(TupleTableSlot *slot, const Target *target, const EvField *fields,
 		  int count)
@@ -220,6 +224,7 @@ fill_slot(TupleTableSlot *slot, const Target *target, const EvField *fields,
 
 		if (attnum == 0 || fields[i].use == EV_FIELD_DEFAULT)
 			continue;
+		Assert(attnum <= slot->tts_tupleDescriptor->natts);
 		slot->tts_values[attnum - 1] = fields[i].value;
 		slot->tts_isnull[attnum - 1] = fields[i].isnull;
 	}
@@ -313,6 +318,11 @@ prepare_plan(Target *target, Relation relation, const EvField *fields,
 	target->planned = true;
 }
 
+/*
+ * Inserts the row by a command of SQL, planned once a session.  The plan is of
+ * no particular role: PostgreSQL checks privileges at each execution and plans
+ * again where policies depend on the role.
+ */
 static void
 insert_through_sql(Target *target, Relation relation, const EvField *fields,
 				   int count)

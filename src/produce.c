@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(eventuate_produce_key);
 PG_FUNCTION_INFO_V1(eventuate_produce_bytea_key);
 PG_FUNCTION_INFO_V1(eventuate_produce_jsonb_key);
 
+/* Throws for a partition that cannot be; Kafka knows which there are. */
 static void
 check_partition(FunctionCallInfo fcinfo, int arg)
 {
@@ -59,6 +60,7 @@ check_record_time(FunctionCallInfo fcinfo, int arg)
 				 errdetail("Times of Kafka records are finite and after 1970-01-01 00:00:00 UTC.")));
 }
 
+/* Writes the row, and has a publisher started if there is none. */
 static void
 insert_record(const char *function, FunctionCallInfo fcinfo, text *id,
 			  bytea *key, bytea *value)

@@ -61,7 +61,7 @@ message_headers(Jsonb *given, text **key, const text *channel, const char *id)
 	return cstring_to_text_with_len(out.data, out.len);
 }
 
-/* The sizes that count are those in UTF-8. */
+/* Throws if the record would be too large; what counts is its UTF-8. */
 static void
 check_message_size(text *key, text *payload, text *headers)
 {
@@ -77,6 +77,7 @@ check_message_size(text *key, text *payload, text *headers)
 										   ev_argument_size(headers)));
 }
 
+/* Writes the row, and has a publisher started if there is none. */
 static void
 insert_message(const char *function, text *id, text *channel, text *headers,
 			   text *payload)
