@@ -16,14 +16,15 @@ my $publishers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'e
 my $node = new_node('main', restart_after_crash => 1);
 wait_for_state($node, 'postgres', 'not configured');
 is(stat_of($node, 'last_error'), '', 'not to be configured is no error');
-send_message($node, 'early', 'before eventuate.kafka is set');
-is($node->safe_psql('postgres', $slots), 0, 'without Kafka no slot is made');
-
 # A name that nobody knows.
 set($node, 'eventuate.kafka', 'bootstrap.servers=no-such-host.invalid:9092');
 wait_for_state($node, 'postgres', 'waiting');
 like(stat_of($node, 'last_error'), qr/resolve '?no-such-host\.invalid/,
 	'last_error names the host that is not known');
+is($node->safe_psql('postgres', $slots), 0, 'no slot is made before Kafka has ever answered');
+set($node, 'eventuate.kafka', '');
+wait_for_state($node, 'postgres', 'not configured');
+send_message($node, 'early', 'before eventuate.kafka is set');
 
 # Kafka is not there yet.
 $kafka->stop;
@@ -31,7 +32,7 @@ set($node, 'eventuate.kafka', $brokers);
 wait_for_query($node, 'postgres',
 	q{SELECT state = 'waiting' AND last_error LIKE '%Connection refused%' FROM pg_stat_eventuate});
 send_message($node, 'early', 'before Kafka answers');
-is($node->safe_psql('postgres', $slots), 0, 'no slot is made while Kafka is not reachable');
+is($node->safe_psql('postgres', $slots), 0, 'nor while messages wait for it');
 $kafka->start;
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
