@@ -3,6 +3,7 @@
 #   make                              build          (PG_CONFIG=/path/to/pg_config)
 #   make install                      install
 #   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
+#   make bench BENCH="drain latency"  measure
 #   make demo                         see it work    (KAFKA=real, BROKERS=host:port)
 #   make indent, typedefs             lay out the source as PostgreSQL's own
 #   make check-format, check-layers   what CI checks besides
@@ -29,7 +30,7 @@ ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
 TAP_TESTS = 1
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
 PROVE_TESTS = $(UNIT_TESTS) $(wildcard t/*.pl)
-EXTRA_CLEAN = t/mock_kafka $(UNIT_TESTS) tmp_*
+EXTRA_CLEAN = t/mock_kafka bench/latency $(UNIT_TESTS) tmp_*
 
 # Nothing here is worth inlining into a query: do without clang.
 override with_llvm = no
@@ -57,8 +58,12 @@ t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
 		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
 		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 
-.PHONY: test demo indent typedefs check-format check-layers
+bench/latency: bench/latency.c
+	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka -lpthread
+
+.PHONY: test demo bench indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
+bench:        ; @script/bench $(BENCH)
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent
 typedefs:     ; @script/typedefs
