@@ -50,6 +50,17 @@ eventuate_pause(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The current snapshot with the caller's transaction added as still running,
+ * which a snapshot leaves out: what it has sent is committed after this.
+ */
+#define SNAPSHOT_WITHOUT_US \
+	"(SELECT CASE WHEN own >= pg_snapshot_xmax(s) THEN s " \
+	"ELSE concat(least(own::text::numeric, pg_snapshot_xmin(s)::text::numeric), ':', pg_snapshot_xmax(s), ':', " \
+	"(SELECT string_agg(x::text, ',' ORDER BY x::text::numeric) " \
+	"FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS running(x)))::pg_snapshot END " \
+	"FROM (SELECT pg_current_xact_id() AS own, pg_current_snapshot() AS s) AS t)"
+
+/*
  * eventuate_resume(skip_existing): publish again, also from a database that
  * was copied.  With skip_existing only what is committed after this: without
  * a timeline the slot, if there is one, is not gone on with.
@@ -59,7 +70,8 @@ eventuate_resume(PG_FUNCTION_ARGS)
 {
 	ev_shared_require("eventuate_resume()");
 	if (PG_GETARG_BOOL(0))
-		update_progress("UPDATE eventuate.progress SET paused = false, database = $1, timeline = NULL, snapshot = pg_current_snapshot()");
+		update_progress("UPDATE eventuate.progress SET paused = false, database = $1, timeline = NULL, snapshot = "
+						SNAPSHOT_WITHOUT_US);
 	else
 		update_progress("UPDATE eventuate.progress SET paused = false, database = $1");
 	PG_RETURN_VOID();

@@ -17,6 +17,7 @@ wait_caught_up($node);
 $node->safe_psql('postgres', 'SELECT eventuate_pause()');
 wait_for_state($node, 'postgres', 'paused');
 isnt(publisher_pid($node), $pid, 'a pause is a restart of the publisher');
+is(stat_of($node, 'last_error'), '', 'and no error');
 send_message('paused', "while paused $_") foreach 1 .. 3;
 $node->restart;
 wait_for_state($node, 'postgres', 'paused');
@@ -64,6 +65,22 @@ send_message('skipped', 'new');
 wait_caught_up($node);
 is_deeply([ payloads('skipped') ], [ 'committed later', 'new' ],
 	'resume(skip_existing) leaves out what was committed before, and only that');
+
+# What the caller itself has sent is committed with the resume, not before;
+# also if others, who came later, have committed meanwhile.
+$node->safe_psql('postgres', 'SELECT eventuate_pause()');
+wait_for_state($node, 'postgres', 'paused');
+$open = $node->background_psql('postgres');
+$open->query_safe(q{BEGIN; SELECT eventuate_send('own', 'of the caller', 'k')});
+$node->safe_psql('postgres', 'CREATE TABLE later ()');
+$open->query_safe('SELECT eventuate_resume(skip_existing => true); COMMIT');
+$open->quit;
+send_message('own', 'then');
+wait_for_state($node, 'postgres', 'streaming');
+wait_caught_up($node);
+is_deeply([ payloads('own') ], [ 'of the caller', 'then' ],
+	'what the caller has sent goes out');
+
 $node->restart;
 wait_for_state($node, 'postgres', 'streaming');
 send_message('skipped', 'newer');
