@@ -82,8 +82,12 @@ foreach my $case (
 	send_message('rows', "$what: before");
 	wait_caught_up($node);
 	$before = sending_from();
-	$node->safe_psql('postgres',
-		qq{INSERT INTO eventuate.message (id, destination, headers, payload) VALUES ('$what', '$topic', '$headers', '$what: mended')});
+	$node->safe_psql('postgres', qq{
+		BEGIN;
+		INSERT INTO eventuate.message (id, destination, headers, payload)
+		VALUES ('$what', '$topic', '$headers', '$what: mended');
+		SELECT eventuate_send('rows', '$what: with it', 'k');
+		COMMIT;});
 	send_message('rows', "$what: after");
 	wait_for_state($node, 'postgres', 'stopped');
 	like(stat_of($node, 'last_error'), qr/^row "$what" of table "message" cannot be published: .*$reason/,
@@ -110,7 +114,8 @@ foreach my $case (
 	wait_caught_up($node);
 	my @rows = payloads(consume($kafka, 'rows'));
 	is(scalar(grep { $_ eq "$what: mended" } @rows), 1, "$what: mended, it is sent");
-	is(scalar(grep { $_ eq "$what: after" } @rows), 1, "$what: and what was behind it");
+	is(scalar(grep { $_ eq "$what: with it" } @rows), 1, "$what: and the rest of its transaction");
+	is(scalar(grep { $_ eq "$what: after" } @rows), 1, "$what: and what was behind that");
 }
 
 done_testing();

@@ -26,6 +26,7 @@ $node->safe_psql('postgres', qq{
 	ROLLBACK TO s;
 	SELECT eventuate_produce('plugin', '\\x00ff0a'::bytea, '\\xfe'::bytea, '[{"key": "n", "value": null}, {"key": "b", "base64": "/w=="}]', partition => 2);
 	SELECT eventuate_produce('plugin', NULL, 'gone', partition => 1);
+	UPDATE eventuate.record SET topic = 'elsewhere';
 	COMMIT;
 	UPDATE eventuate.message SET published = 1;
 	DELETE FROM eventuate.message;});
@@ -35,16 +36,12 @@ my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_lsn()');
 my $text = $node->pg_recvlogical_upto('postgres', 'second', $end, $Eventuate::timeout);
 my $json = JSON::PP->new->utf8;
 my @lines = map { $json->decode($_) } split /\n/, $text;
-my %from_kafka = map { $_->{partition} . '@' . ($_->{value} // '') => $_ } consume($kafka, 'plugin');
+my %from_kafka = map { $_->{key} => $_ } consume($kafka, 'plugin');
 is(scalar(keys %from_kafka), 4, 'four messages were sent');
 is(scalar @lines, 4, 'pg_recvlogical reads as many lines');
 foreach my $line (@lines)
 {
-	my ($record) = grep {
-		defined $line->{partition}
-		  ? $_->{partition} == $line->{partition}
-		  : ($_->{key} // '') eq 'key'
-	} values %from_kafka;
+	my $record = $from_kafka{ bytes($line, 'key') };
 	my $what = $line->{key} // $line->{key_base64};
 
 	like($line->{time}, qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, "$what: time of commit");
@@ -55,6 +52,7 @@ foreach my $line (@lines)
 		],
 		[ @$record{qw(topic key value headers)} ],
 		"$what: topic, key, value and headers are the record's");
+	is($line->{partition}, $what eq 'key' ? undef : $record->{partition}, "$what: the partition, if one was named");
 }
 is_deeply([ map { $_->{key} // $_->{key_base64} } @lines ], [ 'key', 'k', '/g==', 'gone' ],
 	'in the order in which they were sent');
