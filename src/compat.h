@@ -34,11 +34,12 @@ ev_change_newtuple_compat(ReorderBufferChange *change)
 #endif
 }
 
+/* Not persistent yet; where standbys can have a copy they do. */
 static inline void
 ev_slot_create_compat(const char *name)
 {
 #if PG_VERSION_NUM >= 170000
-	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false, false, false);
+	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false, true, false);
 #else
 	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false);
 #endif
@@ -62,6 +63,18 @@ ev_slot_synced_compat(const ReplicationSlot *slot)
 	return slot->data.synced;
 #else
 	return false;
+#endif
+}
+
+/* Have the standbys that a failover slot waits for all WAL up to "lsn"? */
+static inline bool
+ev_standbys_have_compat(XLogRecPtr lsn)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyReplicationSlot == NULL || !MyReplicationSlot->data.failover ||
+		StandbySlotsHaveCaughtup(lsn, DEBUG1);
+#else
+	return true;
 #endif
 }
 

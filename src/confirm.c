@@ -24,6 +24,7 @@
 
 #include "confirm.h"
 #include "delivery.h"
+#include "horizon.h"
 #include "progress.h"
 #include "slot.h"
 
@@ -77,11 +78,11 @@ show_position(XLogRecPtr lsn, TimestampTz through)
 
 /*
  * Confirms what is safe.  With nothing in flight that is everything that was
- * read, so that WAL which is not ours is set free too.  "caught_up_at" is when
+ * read, so that WAL which is not ours is set free too.  "end_seen_at" is when
  * the end of WAL was last seen; 0: not yet.
  */
 void
-ev_confirm(TimestampTz now, TimestampTz caught_up_at)
+ev_confirm(TimestampTz now, TimestampTz end_seen_at)
 {
 	bool		idle = ev_delivery_idle();
 	XLogRecPtr	safe = idle ? ev_slot_position() : ev_delivery_safe_lsn();
@@ -92,7 +93,7 @@ ev_confirm(TimestampTz now, TimestampTz caught_up_at)
 		ev_slot_confirm(safe);
 		confirmed = safe;
 	}
-	show_position(confirmed, idle && caught_up_at != 0 ? caught_up_at :
+	show_position(confirmed, idle && end_seen_at != 0 ? end_seen_at :
 				  ev_delivery_safe_time());
 
 	if (confirmed > saved &&
@@ -127,7 +128,7 @@ ev_confirm_store_progress(TimestampTz now)
 	}
 	if (!ev_slot_reached(confirmed, behind))
 		return;
-	ev_slot_readable_end(&timeline);
+	ev_horizon(&timeline);
 	ev_progress_store(snapshot, timeline);
 	pfree(DatumGetPointer(snapshot));
 	snapshot = (Datum) 0;

@@ -14,7 +14,7 @@
 #include "shared.h"
 
 extern void ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn);
-extern void ev_confirm(TimestampTz now, TimestampTz caught_up_at);
+extern void ev_confirm(TimestampTz now, TimestampTz end_seen_at);
 extern void ev_confirm_save(void);
 extern void ev_confirm_store_progress(TimestampTz now);
 

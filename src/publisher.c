@@ -35,6 +35,8 @@
 #include "confirm.h"
 #include "decoder.h"
 #include "delivery.h"
+#include "horizon.h"
+#include "pace.h"
 #include "producer.h"
 #include "progress.h"
 #include "publisher.h"
@@ -46,7 +48,6 @@
 
 /* All in ms. */
 #define FALLBACK_POLL 100
-#define NAP 2					/* under load, so that batches form */
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 
@@ -60,8 +61,6 @@ static char *kafka_fingerprint = NULL;
 /* Is there a producer to serve?  Is the slot open, to be confirmed? */
 static bool connected = false;
 static bool decoding = false;
-
-static TimestampTz caught_up_at = 0;
 
 static void turn(void);
 
@@ -127,7 +126,10 @@ show_streaming(TimestampTz now)
 {
 	if (show_trouble())
 		return;
-	if (now - caught_up_at < CAUGHT_UP_GRACE * INT64CONST(1000))
+	if (ev_horizon_stalled(now))
+		ev_worker_show(EV_STATE_WAITING,
+					   "standbys have not confirmed WAL that is flushed here; see synchronous_standby_names and pg_stat_replication");
+	else if (now - ev_pace_caught_up_at() < CAUGHT_UP_GRACE * INT64CONST(1000))
 		ev_worker_show(EV_STATE_STREAMING, NULL);
 	else
 		ev_worker_show(EV_STATE_CATCHING_UP, NULL);
@@ -145,34 +147,6 @@ wait_turn(void)
 	turn();
 	ev_worker_wait(FALLBACK_POLL);
 	turn();
-}
-
-/*
- * Waits for a commit.  The flag goes up before the last look at WAL: a commit
- * after that look sees the flag and sets the latch.
- */
-static void
-sleep_until_commit(void)
-{
-	pg_atomic_exchange_u32(&me->sleeping, 1);
-	if (ev_slot_caught_up() &&
-		pg_atomic_read_u64(&me->commit_lsn) <= ev_slot_readable_end(NULL))
-		ev_worker_wait(FALLBACK_POLL);
-	pg_atomic_exchange_u32(&me->sleeping, 0);
-}
-
-/* Stays deaf to commits for a moment, so that several make one batch. */
-static void
-nap(void)
-{
-	TimestampTz end = GetCurrentTimestamp() + NAP * INT64CONST(1000);
-	TimestampTz now;
-
-	while ((now = GetCurrentTimestamp()) < end)
-	{
-		ev_worker_wait_deaf((end - now + 999) / 1000);
-		ev_delivery_serve();
-	}
 }
 
 /* ---------------------------------------------------------------------
@@ -233,7 +207,7 @@ turn(void)
 	now = GetCurrentTimestamp();
 	if (decoding)
 	{
-		ev_confirm(now, caught_up_at);
+		ev_confirm(now, ev_pace_end_seen_at());
 		show_streaming(now);
 		if (!IsTransactionState())
 			ev_confirm_store_progress(now);
@@ -266,16 +240,6 @@ drain(void)
 	}
 }
 
-/* Asynchronous commits are not flushed when they wake us: we do that. */
-static void
-flush_commits(void)
-{
-	XLogRecPtr	lsn = pg_atomic_read_u64(&me->commit_lsn);
-
-	if (lsn > ev_slot_readable_end(NULL))
-		XLogFlush(lsn);
-}
-
 /* Reads some WAL.  False: there is no more. */
 static bool
 read_some(void)
@@ -288,29 +252,6 @@ read_some(void)
 			return false;
 	}
 	return true;
-}
-
-/*
- * Nothing more to read.  If messages come one upon the other, a nap makes
- * batches of them; if not, each is worth waking up for at once.
- */
-static void
-wait_for_more(void)
-{
-	static uint64 seen = 0;
-	static TimestampTz seen_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	bool		any = ev_delivery_sent() != seen;
-	bool		crowded = any && now - seen_at < NAP * INT64CONST(1000);
-
-	caught_up_at = now;
-	seen = ev_delivery_sent();
-	if (crowded)
-		nap();
-	if (any)
-		seen_at = GetCurrentTimestamp();
-	if (!crowded)
-		sleep_until_commit();
 }
 
 /* Publishes for ever. */
@@ -338,9 +279,9 @@ publish(void)
 			ev_worker_wait(FALLBACK_POLL);
 			continue;
 		}
-		flush_commits();
+		ev_pace_flush_commits(me);
 		if (!read_some())
-			wait_for_more();
+			ev_pace_wait(me);
 		else if (ev_delivery_full())
 			ev_worker_wait(FALLBACK_POLL);
 	}
@@ -461,7 +402,7 @@ slot_is_ours(EvSlotStatus status)
 
 	if (status == EV_SLOT_SYNCED)
 		return true;
-	ev_slot_readable_end(&timeline);
+	ev_horizon(&timeline);
 
 	/* Made on another timeline its catalogs may be vacuumed away. */
 	return status == EV_SLOT_GOOD && progress.timeline == timeline;

@@ -34,6 +34,7 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -52,6 +53,7 @@
 #include "utils/tuplesort.h"
 #include "utils/xid8.h"
 
+#include "horizon.h"
 #include "outbox.h"
 #include "progress.h"
 #include "recovery.h"
@@ -270,12 +272,27 @@ merge_streams(RowStream *streams, int count, const EvSink *sink)
 }
 
 /*
+ * Waits until standbys have everything that a snapshot taken before can see:
+ * a transaction may be visible here without having waited for them.
+ */
+static void
+wait_for_standbys(const EvRecoveryHost *host)
+{
+	XLogRecPtr	flushed;
+
+	XLogFlush(GetXLogInsertRecPtr());
+	flushed = GetFlushRecPtr(NULL);
+	while (ev_horizon(NULL) < flushed)
+		host->wait();
+}
+
+/*
  * Sends what this transaction's snapshot sees and "known" does not.  Returns
  * the number of messages; *now is the snapshot, to be stored once they are
  * acknowledged.
  */
 static uint64
-send_round(const EvSink *sink, Datum known, Datum *now)
+send_round(const EvRecoveryHost *host, Datum known, Datum *now)
 {
 	Snapshot	snapshot = GetTransactionSnapshot();
 	List	   *tables;
@@ -289,6 +306,7 @@ send_round(const EvSink *sink, Datum known, Datum *now)
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	*now = PointerGetDatum(PG_DETOAST_DATUM_COPY(DirectFunctionCall1(pg_current_snapshot, (Datum) 0)));
 	MemoryContextSwitchTo(old_context);
+	wait_for_standbys(host);
 
 	tables = labelled_tables();
 	streams = palloc0(sizeof(RowStream) * Max(list_length(tables), 1));
@@ -299,7 +317,7 @@ send_round(const EvSink *sink, Datum known, Datum *now)
 		if (relation != NULL)
 			open_stream(&streams[count++], relation, snapshot, known);
 	}
-	sent = merge_streams(streams, count, sink);
+	sent = merge_streams(streams, count, host->sink);
 	for (int i = 0; i < count; i++)
 		close_stream(&streams[i]);
 	PopActiveSnapshot();
@@ -317,7 +335,7 @@ run_round(const EvRecoveryHost *host, Datum *known)
 	InvalidateSystemCaches();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
-	sent = send_round(host->sink, *known, &now);
+	sent = send_round(host, *known, &now);
 	CommitTransactionCommand();
 	host->drain();
 	if (sent > 0)
@@ -364,10 +382,10 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	ev_slot_import_snapshot(host->wait);
-	sent = send_round(host->sink, known, &now);
+	sent = send_round(host, known, &now);
 	CommitTransactionCommand();
 	host->drain();
-	ev_slot_readable_end(&timeline);
+	ev_horizon(&timeline);
 	ev_progress_store(now, timeline);
 	ev_slot_finish_birth();
 	return sent;

@@ -9,7 +9,7 @@
  *
  * Promises: what is confirmed never moves back; a slot that is not persistent
  * yet vanishes with the process; WAL is read no further than
- * ev_slot_readable_end().
+ * ev_horizon().
  *
  * A restart goes on at the confirmed position that was saved last: every
  * transaction whose commit ends after it is decoded again, whole.
@@ -47,6 +47,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "horizon.h"
 #include "slot.h"
 
 static LogicalDecodingContext *decoding = NULL;
@@ -144,16 +145,6 @@ ev_slot_drop(void)
 }
 
 /*
- * How far WAL may be read.  The one place where "committed" becomes "may be
- * published".
- */
-XLogRecPtr
-ev_slot_readable_end(TimeLineID *timeline)
-{
-	return GetFlushRecPtr(timeline);
-}
-
-/*
  * Reads one page of WAL for the reader; -1 where it is not there yet, which
  * makes XLogReadRecord() return nothing, and be tried again later.
  */
@@ -162,7 +153,7 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 		  XLogRecPtr target, char *buffer)
 {
 	TimeLineID	timeline;
-	XLogRecPtr	end = ev_slot_readable_end(&timeline);
+	XLogRecPtr	end = ev_horizon(&timeline);
 	WALReadError error;
 	XLogSegNo	segment;
 
@@ -275,7 +266,7 @@ ev_slot_position(void)
 bool
 ev_slot_caught_up(void)
 {
-	return exhausted_at == ev_slot_readable_end(NULL);
+	return exhausted_at == ev_horizon(NULL);
 }
 
 /* Where the slot is confirmed. */

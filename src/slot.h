@@ -40,7 +40,6 @@ extern XLogRecPtr ev_slot_confirmed(void);
 extern void ev_slot_confirm(XLogRecPtr lsn);
 extern void ev_slot_save(void);
 extern bool ev_slot_reached(XLogRecPtr position, XLogRecPtr target);
-extern XLogRecPtr ev_slot_readable_end(TimeLineID *timeline);
 
 extern void ev_slot_begin_birth(void);
 extern bool ev_slot_birth_step(TransactionId *blocker);

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * horizon.c
+ *	  How far may WAL be read?
+ *
+ * The one place where "flushed" becomes "may be published".  What a failover
+ * could take back must not be on Kafka: with synchronous replication WAL is
+ * read as far as the synchronous standbys have flushed it, whatever a single
+ * transaction asked for; from PostgreSQL 17 on, for a failover slot, as far as
+ * the standbys of synchronized_standby_slots have received it.
+ *
+ * Keeps nothing over a restart.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/lwlock.h"
+
+#include "compat.h"
+#include "horizon.h"
+
+/* For how long, in ms, standbys may be behind without our saying so. */
+#define STALL_GRACE 1000
+
+/* What the synchronous standbys have flushed; "end" if there are none. */
+static XLogRecPtr
+synchronous_end(XLogRecPtr end)
+{
+	XLogRecPtr	confirmed;
+
+	if (max_wal_senders == 0 || SyncRepStandbyNames == NULL ||
+		SyncRepStandbyNames[0] == '\0')
+		return end;
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	confirmed = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
+	LWLockRelease(SyncRepLock);
+	return Min(end, confirmed);
+}
+
+/*
+ * What the standbys that may take over have received.  They are asked about
+ * one position until they have it, then about the newest: under load the
+ * newest itself is never there yet.
+ */
+static XLogRecPtr
+failover_end(XLogRecPtr end)
+{
+	static XLogRecPtr reached = InvalidXLogRecPtr;
+	static XLogRecPtr asked = InvalidXLogRecPtr;
+
+	if (ev_standbys_have_compat(end))
+		return reached = asked = end;
+	if (asked <= reached || ev_standbys_have_compat(asked))
+	{
+		reached = Max(reached, asked);
+		asked = end;
+	}
+	return Min(end, reached);
+}
+
+/* WAL may be read up to here.  Also tells the current timeline. */
+XLogRecPtr
+ev_horizon(TimeLineID *timeline)
+{
+	return failover_end(synchronous_end(GetFlushRecPtr(timeline)));
+}
+
+/* Is that all that is flushed, or do standbys hold it back? */
+bool
+ev_horizon_is_end(void)
+{
+	return ev_horizon(NULL) >= GetFlushRecPtr(NULL);
+}
+
+/* Has it not moved for a while although there is more? */
+bool
+ev_horizon_stalled(TimestampTz now)
+{
+	static XLogRecPtr last = InvalidXLogRecPtr;
+	static TimestampTz moved_at = 0;
+	XLogRecPtr	horizon = ev_horizon(NULL);
+
+	if (horizon != last || horizon >= GetFlushRecPtr(NULL))
+	{
+		last = horizon;
+		moved_at = now;
+	}
+	return now - moved_at >= STALL_GRACE * INT64CONST(1000);
+}

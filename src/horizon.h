@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * horizon.h
+ *	  How far may WAL be read?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_HORIZON_H
+#define EV_HORIZON_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+
+extern XLogRecPtr ev_horizon(TimeLineID *timeline);
+extern bool ev_horizon_is_end(void);
+extern bool ev_horizon_stalled(TimestampTz now);
+
+#endif							/* EV_HORIZON_H */

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * pace.c
+ *	  When there is nothing to read: how long to wait, and for what.
+ *
+ * A single message goes out at once: a commit wakes the publisher.  Messages
+ * that come one upon the other are read in batches, with a nap between, since
+ * a wake-up for each costs both sides more than it is worth.
+ *
+ * Promises: no commit is missed; a commit that is not flushed yet
+ * (synchronous_commit = off) does not wait for the WAL writer.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "utils/timestamp.h"
+
+#include "delivery.h"
+#include "horizon.h"
+#include "pace.h"
+#include "slot.h"
+#include "worker.h"
+
+/* In ms. */
+#define FALLBACK_POLL 100
+#define NAP 2
+
+/* When all that may be read was read, and when that was all there is. */
+static TimestampTz caught_up_at = 0;
+static TimestampTz end_seen_at = 0;
+
+/* When all that may be read was last read; 0: not yet. */
+TimestampTz
+ev_pace_caught_up_at(void)
+{
+	return caught_up_at;
+}
+
+/* When that was last all that there is; 0: not yet. */
+TimestampTz
+ev_pace_end_seen_at(void)
+{
+	return end_seen_at;
+}
+
+/* Asynchronous commits are not flushed when they wake us: we do that. */
+void
+ev_pace_flush_commits(EvDatabase *me)
+{
+	XLogRecPtr	lsn = pg_atomic_read_u64(&me->commit_lsn);
+
+	if (lsn > GetFlushRecPtr(NULL))
+		XLogFlush(lsn);
+}
+
+/*
+ * Waits for a commit.  The flag goes up before the last look at WAL: a commit
+ * after that look sees the flag and sets the latch.
+ */
+static void
+sleep_until_commit(EvDatabase *me)
+{
+	pg_atomic_exchange_u32(&me->sleeping, 1);
+	if (ev_slot_caught_up() &&
+		pg_atomic_read_u64(&me->commit_lsn) <= GetFlushRecPtr(NULL))
+		ev_worker_wait(FALLBACK_POLL);
+	pg_atomic_exchange_u32(&me->sleeping, 0);
+}
+
+/* Stays deaf to commits for a moment, so that several make one batch. */
+static void
+nap(void)
+{
+	TimestampTz end = GetCurrentTimestamp() + NAP * INT64CONST(1000);
+	TimestampTz now;
+
+	while ((now = GetCurrentTimestamp()) < end)
+	{
+		ev_worker_wait_deaf((end - now + 999) / 1000);
+		ev_delivery_serve();
+	}
+}
+
+/*
+ * Nothing more to read.  If messages come one upon the other, a nap makes
+ * batches of them; if not, each is worth waking up for at once.
+ */
+void
+ev_pace_wait(EvDatabase *me)
+{
+	static uint64 seen = 0;
+	static TimestampTz seen_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		any = ev_delivery_sent() != seen;
+	bool		crowded = any && now - seen_at < NAP * INT64CONST(1000);
+
+	caught_up_at = now;
+	if (ev_horizon_is_end())
+		end_seen_at = now;
+	seen = ev_delivery_sent();
+	if (crowded)
+		nap();
+	if (any)
+		seen_at = GetCurrentTimestamp();
+	if (!crowded)
+		sleep_until_commit(me);
+}
