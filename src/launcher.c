@@ -45,6 +45,7 @@
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
+#include "slot.h"
 
 /* All in ms. */
 #define SCAN_INTERVAL 10000		/* databases may come without telling us */
@@ -59,6 +60,7 @@ typedef struct Database
 {
 	Oid			datid;
 	NameData	name;
+	bool		allowed;		/* by eventuate.databases */
 	bool		asked;			/* a publisher was sent to look */
 } Database;
 
@@ -77,8 +79,7 @@ handle_sigterm(SIGNAL_ARGS)
 static bool
 usable(Form_pg_database database)
 {
-	return database->datallowconn && !database->datistemplate &&
-		ev_settings_database_allowed(NameStr(database->datname));
+	return database->datallowconn && !database->datistemplate;
 }
 
 static Database *
@@ -109,6 +110,7 @@ make_database(HeapTuple tuple)
 		*database = *known;
 	database->datid = form->oid;
 	database->name = form->datname;
+	database->allowed = ev_settings_database_allowed(NameStr(form->datname));
 	return database;
 }
 
@@ -162,6 +164,35 @@ remove_entries(void)
 				 entry->failures == 0)
 			ev_shared_remove(entry);
 	}
+}
+
+/*
+ * The entry of a database, made if need be.  Where there is a slot of ours
+ * there is the extension: shown even if no worker can be started to look.
+ */
+static EvDatabase *
+make_entry(Database *database)
+{
+	EvDatabase *entry = ev_shared_get(database->datid);
+
+	if (entry != NULL && ev_slot_exists(database->datid))
+	{
+		SpinLockAcquire(&entry->mutex);
+		entry->installed = true;
+		SpinLockRelease(&entry->mutex);
+	}
+	return entry;
+}
+
+/* Shows that a database with the extension is not to be published. */
+static void
+show_exclusion(EvDatabase *entry)
+{
+	if (entry->pid != 0 || !entry->installed ||
+		entry->state == EV_STATE_STOPPED)
+		return;
+	ev_shared_set_state(entry, EV_STATE_STOPPED);
+	ev_shared_set_error(entry, "the database is not in eventuate.databases");
 }
 
 /*
@@ -252,10 +283,16 @@ start_publishers(void)
 
 		if (entry == NULL && (database->asked || probes >= MAX_PROBES))
 			continue;
-		if (entry == NULL)
-			entry = ev_shared_get(database->datid);
+		if (entry == NULL &&
+			(database->allowed || ev_slot_exists(database->datid)))
+			entry = make_entry(database);
 		if (entry == NULL)
 			continue;
+		if (!database->allowed)
+		{
+			show_exclusion(entry);
+			continue;
+		}
 		if (!entry->installed && entry->failures <= 1)
 			probes++;
 		if (entry->pid != 0 || is_held(entry))

@@ -302,7 +302,7 @@ check_permission(void)
 	SpinLockAcquire(&me->mutex);
 	me->installed = installed;
 	SpinLockRelease(&me->mutex);
-	if (!installed)
+	if (!installed || !ev_settings_database_allowed(database))
 		ev_worker_leave();
 	if (progress.database != MyDatabaseId)
 		rest(EV_STATE_STOPPED,

@@ -125,7 +125,7 @@ define_texts(void)
 							   &ev_databases,
 							   "*",
 							   PGC_SIGHUP,
-							   GUC_LIST_INPUT,
+							   0,
 							   check_databases,
 							   NULL,
 							   NULL);

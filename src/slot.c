@@ -106,6 +106,13 @@ ev_slot_status(void)
 	return status;
 }
 
+/* Has a database a slot by our name? */
+bool
+ev_slot_exists(Oid database)
+{
+	return SearchNamedReplicationSlot(ev_slot_name(database), true) != NULL;
+}
+
 /* Is there room for one more slot in this server? */
 bool
 ev_slot_available(void)

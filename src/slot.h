@@ -27,6 +27,7 @@ typedef void (*EvWaitCallback) (void);
 
 extern const char *ev_slot_name(Oid database);
 extern EvSlotStatus ev_slot_status(void);
+extern bool ev_slot_exists(Oid database);
 extern bool ev_slot_available(void);
 extern int	ev_slot_limit(void);
 extern void ev_slot_release(void);
