@@ -3,6 +3,7 @@
 #   make                              build          (PG_CONFIG=/path/to/pg_config)
 #   make install                      install
 #   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
+#   make test MAJOR=17, test-majors   on another PostgreSQL, on 17 and 18
 #   make bench BENCH="drain latency"  measure
 #   make demo                         see it work    (KAFKA=real, BROKERS=host:port)
 #   make indent, typedefs             lay out the source as PostgreSQL's own
@@ -61,8 +62,9 @@ t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
 bench/latency: bench/latency.c
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka -lpthread
 
-.PHONY: test demo bench indent typedefs check-format check-layers
+.PHONY: test test-majors demo bench indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
+test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent
