@@ -11,6 +11,11 @@
 #ifndef EV_COMPAT_H
 #define EV_COMPAT_H
 
+/* Before 18: an attribute behind the declaration, by another name. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 #ifndef FRONTEND
 
 #include "catalog/pg_database.h"

@@ -8,6 +8,7 @@
 #ifndef EV_WORKER_H
 #define EV_WORKER_H
 
+#include "compat.h"
 #include "shared.h"
 
 /* Called last thing before the process leaves by itself. */
@@ -18,8 +19,8 @@ extern const char *ev_worker_database(void);
 extern void ev_worker_record_error(void);
 
 extern void ev_worker_before_leaving(EvLeaveCallback callback);
-extern void ev_worker_leave(void) pg_attribute_noreturn();
-extern void ev_worker_leave_and_come_back(void) pg_attribute_noreturn();
+pg_noreturn extern void ev_worker_leave(void);
+pg_noreturn extern void ev_worker_leave_and_come_back(void);
 extern void ev_worker_want_restart(void);
 extern bool ev_worker_restart_wanted(void);
 extern void ev_worker_check_requests(void);
