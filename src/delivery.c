@@ -13,6 +13,9 @@
  * cannot be a message, nothing is skipped: its ticket stays open for ever, so
  * that the slot cannot pass it, and what follows is not sent.
  *
+ * Kafka refuses a batch for one record in it; so records that come back are
+ * sent again one by one before any is held to be refused.
+ *
  * Memory is bounded: by the producer's queue, and by the window.  When either
  * is full the sink waits, inside the decoding of a transaction; senders never
  * notice, WAL keeps the rest.
@@ -30,6 +33,7 @@
 #include "delivery.h"
 #include "inflight.h"
 #include "producer.h"
+#include "refused.h"
 #include "settings.h"
 
 /* What is known of a record while Kafka has it; the producer's opaque. */
@@ -37,6 +41,8 @@ typedef struct Record
 {
 	EvTicket	ticket;
 	TransactionId xid;
+	int32		partition;		/* these two as they were asked for */
+	int64		timestamp;
 	char		id[FLEXIBLE_ARRAY_MEMBER];
 } Record;
 
@@ -55,6 +61,9 @@ static uint64 acknowledged_bytes = 0;
 
 /* Why nothing more can be sent; NULL: all is well. */
 static char *failure = NULL;
+
+/* A refused record that is being tried alone; NULL: none, or it is judged. */
+static Record *alone = NULL;
 
 /*
  * Called once by the publisher.  "wait" serves delivery reports (through
@@ -96,6 +105,8 @@ make_record(const EvOrigin *origin, const EvMessage *message)
 
 	record->ticket = ticket;
 	record->xid = origin->xid;
+	record->partition = message->partition;
+	record->timestamp = message->timestamp;
 	memcpy(record->id, message->id ? message->id : "", length + 1);
 	return record;
 }
@@ -140,7 +151,7 @@ take_message(const EvOrigin *origin, const EvMessage *message)
 
 	/* Counted before it is sent: a refused one is never acknowledged. */
 	ev_inflight_add(window, ticket);
-	send_record(make_record(origin, message), &timed);
+	send_record(make_record(origin, &timed), &timed);
 }
 
 static void
@@ -169,6 +180,24 @@ const EvSink ev_delivery_sink = {
 	.commit = take_commit
 };
 
+/* Kafka refused a record, or the batch that it was in: to be tried alone. */
+static void
+keep_refused(Record *record, const EvDelivery *delivery)
+{
+	EvMessage	message = {0};
+
+	message.topic = delivery->topic;
+	message.key = delivery->key;
+	message.key_length = delivery->key_length;
+	message.value = delivery->value;
+	message.value_length = delivery->value_length;
+	message.headers = delivery->headers;
+	message.header_count = delivery->header_count;
+	message.partition = record->partition;
+	message.timestamp = record->timestamp;
+	ev_refused_add(record, &message);
+}
+
 /* One delivery report. */
 static void
 take_report(const EvDelivery *delivery)
@@ -181,8 +210,15 @@ take_report(const EvDelivery *delivery)
 		acknowledged++;
 		acknowledged_bytes += delivery->key_length + delivery->value_length;
 	}
-	else
+	else if (record == alone)
 		refuse(record, delivery->topic, delivery->error_name, delivery->error);
+	else
+	{
+		keep_refused(record, delivery);
+		return;
+	}
+	if (record == alone)
+		alone = NULL;
 	pfree(record);
 }
 
@@ -203,12 +239,55 @@ show_counters(void)
 	shown_bytes = acknowledged_bytes;
 }
 
-/* Takes all delivery reports that are there; true if there was one. */
+/* Sends a refused record with nothing beside it, and waits for the verdict. */
+static void
+try_alone(EvRefused *refused)
+{
+	Record	   *record = refused->record;
+
+	alone = record;
+	send_record(record, &refused->message);
+	while (alone == record && failure == NULL)
+		wait_for_room();
+	alone = NULL;
+}
+
+/*
+ * Tries refused records again, one by one, in the order in which they were
+ * sent.  Whatever else is on its way arrives first.
+ */
+static void
+try_refused(void)
+{
+	static bool trying = false;
+	EvRefused  *refused;
+
+	if (trying)
+		return;
+	trying = true;
+	while (failure == NULL && (refused = ev_refused_first()) != NULL)
+	{
+		if (ev_inflight_messages(window) > ev_refused_count())
+			wait_for_room();
+		else
+		{
+			try_alone(refused);
+			ev_refused_remove(refused);
+		}
+	}
+	trying = false;
+}
+
+/*
+ * Takes all delivery reports that are there; true if there was one.  Where
+ * records were refused this takes as long as it takes to find the culprit.
+ */
 bool
 ev_delivery_serve(void)
 {
 	bool		any = ev_producer_poll(take_report) > 0;
 
+	try_refused();
 	show_counters();
 	return any;
 }

@@ -309,6 +309,31 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
  * ----------
  */
 
+/* What of a failed record is needed to send it once more, and why it failed. */
+static void
+describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
+{
+	rd_kafka_headers_t *headers;
+	EvHeader   *copies;
+
+	/* rd_kafka_message_errstr() would return the record's value. */
+	delivery->error_name = rd_kafka_err2name(record->err);
+	delivery->error = rd_kafka_err2str(record->err);
+	if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	delivery->header_count = rd_kafka_header_cnt(headers);
+	copies = palloc(sizeof(EvHeader) * Max(delivery->header_count, 1));
+	for (int i = 0; i < delivery->header_count; i++)
+	{
+		const void *value;
+
+		rd_kafka_header_get_all(headers, i, &copies[i].name, &value,
+								&copies[i].value_length);
+		copies[i].value = value;
+	}
+	delivery->headers = copies;
+}
+
 /*
  * Pass on the delivery reports of an event.  A record that failed along with
  * the producer was not refused by Kafka: another producer will send it.
@@ -337,11 +362,7 @@ serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 		delivery.value = record->payload;
 		delivery.value_length = record->len;
 		if (!delivery.delivered)
-		{
-			/* rd_kafka_message_errstr() would return the record's value. */
-			delivery.error_name = rd_kafka_err2name(record->err);
-			delivery.error = rd_kafka_err2str(record->err);
-		}
+			describe_failure(&delivery, record);
 		callback(&delivery);
 		reports++;
 	}

@@ -30,7 +30,10 @@ typedef struct EvDelivery
 	size_t		key_length;
 	const char *value;			/* not NUL-terminated */
 	size_t		value_length;
-	const char *error_name;		/* Kafka's name of the error; not delivered */
+	/* Only if it was not delivered: */
+	const EvHeader *headers;
+	int			header_count;
+	const char *error_name;		/* Kafka's name of the error */
 	const char *error;			/* the same in words */
 } EvDelivery;
 

@@ -14,8 +14,38 @@ $kafka->create_topic('narrow', 1);
 $kafka->create_topic('rows', 1);
 wait_for_state($node, 'postgres', 'streaming');
 
-# A record that is too large for its topic.
+# A batch that is too large for its topic, of records that are not.
 my $before = sending_from();
+$node->safe_psql('postgres',
+	q{SELECT eventuate_produce('small', 'record ' || i || repeat('.', 100), 'k', '{"h": "v"}', record_time => '2024-02-29 12:00:00+00') FROM generate_series(1, 100) AS i});
+wait_caught_up($node);
+my @batch = consume($kafka, 'small');
+is_deeply([ map { $_->{value} =~ /^(record \d+)/ } @batch ],
+	[ map { "record $_" } 1 .. 100 ], 'records of a refused batch are sent one by one');
+is_deeply([ $batch[50]{headers}, $batch[50]{ts} ], [ [ [ 'h', 'v' ] ], 1709208000000 ],
+	'as they are');
+
+# A record that is too large for its topic, among others.
+$before = sending_from();
+$kafka->create_topic('mixed', 1, 'max.message.bytes=2000');
+my @mixed = split /\n/, $node->safe_psql('postgres',
+	q{SELECT eventuate_send('mixed', CASE WHEN i = 7 THEN (SELECT string_agg(md5(j::text), '') FROM generate_series(1, 100) AS j) ELSE i::text END)
+	  FROM generate_series(1, 10) AS i});
+wait_for_state($node, 'postgres', 'stopped');
+like(stat_of($node, 'last_error'), qr/Kafka refuses message "$mixed[6]"/, 'the culprit is found in its batch');
+stays_at($before, 'a batch with a culprit');
+$kafka->java('kafka.admin.ConfigCommand', '--bootstrap-server', $kafka->brokers,
+	'--alter', '--entity-type', 'topics', '--entity-name', 'mixed',
+	'--add-config', 'max.message.bytes=100000');
+$node->safe_psql('postgres', 'SELECT eventuate_resume()');
+wait_for_state($node, 'postgres', 'streaming');
+wait_caught_up($node);
+my %mixed = map { $_->{value} =~ /"ID":"([^"]*)"/; $1 => 1 } consume($kafka, 'mixed');
+is(scalar(grep { $mixed{$_} } @mixed), 10, 'and everything arrives once it is mended');
+my $small = scalar(consume($kafka, 'small'));
+
+# A record that is too large for its topic.
+$before = sending_from();
 my $id = $node->safe_psql('postgres',
 	q{SELECT eventuate_send('small', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 100) AS i), 'k')});
 wait_for_state($node, 'postgres', 'stopped');
@@ -24,7 +54,7 @@ like($error, qr/Kafka refuses message "$id" of transaction \d+ for topic "small"
 	'last_error names message, transaction, topic and reason');
 send_message('small', "behind $_") foreach 1 .. 3;
 stays_at($before, 'what Kafka refuses');
-is(scalar(consume($kafka, 'small')), 0, 'nothing behind it is sent');
+is(scalar(consume($kafka, 'small')), $small, 'nothing behind it is sent');
 
 # Trying again changes nothing, by reload or by a restart of the server.
 my $pid = publisher_pid($node);
@@ -35,7 +65,7 @@ $node->restart;
 wait_for_state($node, 'postgres', 'stopped');
 is(stat_of($node, 'last_error'), $error, 'the same after a restart');
 stays_at($before, 'after a restart what Kafka refuses');
-is(scalar(consume($kafka, 'small')), 0, 'still nothing is sent');
+is(scalar(consume($kafka, 'small')), $small, 'still nothing is sent');
 
 $kafka->java('kafka.admin.ConfigCommand', '--bootstrap-server', $kafka->brokers,
 	'--alter', '--entity-type', 'topics', '--entity-name', 'small',
@@ -43,7 +73,7 @@ $kafka->java('kafka.admin.ConfigCommand', '--bootstrap-server', $kafka->brokers,
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
-my @small = consume($kafka, 'small');
+my @small = consume($kafka, 'small', from => $small);
 like($small[0]{value}, qr/"ID":"$id"/, 'once the topic allows it, the message is sent');
 is_deeply([ (payloads(@small))[ 1 .. $#small ] ], [ 'behind 1', 'behind 2', 'behind 3' ],
 	'and what was behind it, once and in order');
