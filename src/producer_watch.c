@@ -157,8 +157,10 @@ ev_producer_watch_error(rd_kafka_event_t *event)
 		remember_error(rd_kafka_event_error_string(event));
 	else if (state == EV_KAFKA_UP)
 	{
+		/* Newer librdkafkas repeat it: the first one counts. */
+		if (!in_doubt)
+			INSTR_TIME_SET_CURRENT(doubt_since);
 		in_doubt = true;
-		INSTR_TIME_SET_CURRENT(doubt_since);
 	}
 	else
 		set_down(rd_kafka_event_error_string(event));
