@@ -55,7 +55,7 @@ t/mock_kafka: t/mock_kafka.c
 # The pure modules, as programs of their own under the sanitizers.
 t/unit/test_header_text t/unit/test_message: src/json.c
 t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
-	$(CC) -DFRONTEND -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) \
+	$(CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) \
 		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
 		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 

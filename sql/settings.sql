@@ -16,14 +16,18 @@ SET eventuate.kafak = '';
 -- where Kafka is, and how to get there, is not for everybody
 CREATE ROLE regress_settings_user;
 SET ROLE regress_settings_user;
+\set VERBOSITY sqlstate
 SHOW eventuate.kafka;
 SHOW eventuate.kafka_file;
+\set VERBOSITY default
 SELECT * FROM eventuate_kafka_settings();
 RESET ROLE;
 
 -- limits of the plain settings
+\set VERBOSITY sqlstate
 ALTER SYSTEM SET eventuate.max_message_size = 999;
 ALTER SYSTEM SET eventuate.queue_size = '1023kB';
+\set VERBOSITY default
 ALTER SYSTEM SET eventuate.record_timestamp = 'create';
 ALTER SYSTEM SET eventuate.databases = 'a,,b';
 
@@ -45,9 +49,12 @@ ALTER SYSTEM SET eventuate.kafka = 'bootstrap.servers=a metadata.broker.list=b';
 ALTER SYSTEM SET eventuate.kafka = 'linger.mss=1';
 \echo :LAST_ERROR_SQLSTATE
 ALTER SYSTEM SET eventuate.kafka = 'consumer.group.id=a';
+-- in words of its own, for which see below
+\set VERBOSITY terse
 ALTER SYSTEM SET eventuate.kafka = 'linger.ms=-1';
 \echo :LAST_ERROR_SQLSTATE
 ALTER SYSTEM SET eventuate.kafka = 'compression.type=rar';
+\set VERBOSITY default
 
 -- names of the Java client's
 ALTER SYSTEM SET eventuate.kafka = 'key.serializer=org.apache.kafka.common.serialization.StringSerializer';
@@ -158,6 +165,17 @@ COPY (VALUES ('client.id=''two'), ('lines'''), ('acks=1')) TO PROGRAM 'cat >even
 SELECT * FROM eventuate_kafka_settings();
 COPY (VALUES ('client.id=a'), ('linger.mss=1')) TO PROGRAM 'cat >eventuate_regress.conf';
 SELECT * FROM eventuate_kafka_settings();
+COPY (VALUES ('linger.ms=-1')) TO PROGRAM 'cat >eventuate_regress.conf';
+DO $$
+DECLARE
+	said text;
+BEGIN
+	PERFORM eventuate_kafka_settings();
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
+	RAISE INFO '% %', SQLSTATE, regexp_replace(said, '("linger.ms": ).*[a-z].*[^.]\.$', '\1(librdkafka''s words).');
+END
+$$;
 COPY (VALUES ('linger.ms=1'), ('# once more'), ('linger.ms=1')) TO PROGRAM 'cat >eventuate_regress.conf';
 SELECT * FROM eventuate_kafka_settings();
 

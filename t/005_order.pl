@@ -96,7 +96,7 @@ is_deeply(published('one'), [qw(p1 p2 later)], 'COMMIT PREPARED publishes, ROLLB
 
 $a->query_safe('BEGIN; ' . send_sql('prepared') . q{PREPARE TRANSACTION 'p'});
 $_->quit foreach $a, $b, $c;
-$node->restart('immediate');
+$node->restart;
 wait_for_state($node, 'postgres', 'streaming');
 $node->safe_psql('postgres', send_sql('restarted'));
 $node->safe_psql('postgres', q{COMMIT PREPARED 'p'});

@@ -311,11 +311,11 @@ sub consume
 			map { ('-X', $_) } @{ $options{properties} || [] }
 		],
 		'<', \undef, '>', \$out, '2>', \$err);
-	return () if $err =~ /Unknown topic or partition/;
+	my @records;
+	return @records if $err =~ /Unknown topic or partition/;
 	die "kcat could not read $topic: $err\n" unless $done;
 
 	my $json = JSON::PP->new;
-	my @records;
 	foreach my $line (split /\n/, $out)
 	{
 		my $record = $json->decode($line);
