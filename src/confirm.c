@@ -129,9 +129,9 @@ ev_confirm_store_progress(TimestampTz now)
 	if (!ev_slot_reached(confirmed, behind))
 		return;
 	ev_horizon(&timeline);
-	ev_progress_store(snapshot, timeline);
+	if (ev_progress_store(snapshot, timeline))
+		stored = taken;
 	pfree(DatumGetPointer(snapshot));
 	snapshot = (Datum) 0;
-	stored = taken;
 	stored_at = now;
 }

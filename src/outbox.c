@@ -27,6 +27,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -91,18 +92,26 @@ static void
 check_label(const ObjectAddress *object, const char *label)
 {
 	EvFormat	format;
+	Oid			relid = object->objectId;
 
 	if (!superuser() && !creating_extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set a label of provider \"eventuate\""),
 				 errdetail("The label makes a table an outbox, whose rows are published to Kafka.")));
+
+	/* A label by itself sends no invalidation; whoever decodes needs one. */
+	if (object->classId == RelationRelationId)
+		CacheInvalidateRelcacheByRelid(relid);
 	if (label == NULL)
 		return;
-	if (object->classId != RelationRelationId || object->objectSubId != 0)
+	if (object->classId != RelationRelationId || object->objectSubId != 0 ||
+		get_rel_relkind(relid) != RELKIND_RELATION ||
+		get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("only a table can have a label of provider \"eventuate\"")));
+				 errmsg("only an ordinary table can have a label of provider \"eventuate\""),
+				 errdetail("Views, foreign, partitioned, unlogged and temporary tables cannot be read from the write-ahead log by that name.")));
 	if (!label_format(label, &format))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -23,6 +23,7 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -35,6 +36,9 @@
 
 /* The table as it was when last looked up. */
 static Oid	progress_relid = InvalidOid;
+
+/* The timeline in the row, as we know it; 0: none. */
+static TimeLineID known_timeline = 0;
 
 /* Something happened to the table (or may have) since it was loaded. */
 static bool changed = false;
@@ -107,21 +111,26 @@ copy_snapshot(Datum snapshot)
 	return copy;
 }
 
-static bool
+static void
 read_row(EvProgress *progress)
 {
 	bool		isnull;
 
 	if (SPI_execute("SELECT snapshot, timeline, database, paused FROM eventuate.progress",
-					true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		return false;
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read eventuate.progress");
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("table eventuate.progress has no row"),
+				 errhint("Drop the extension and create it again.")));
 	progress->snapshot = copy_snapshot(result_column(1, &isnull));
 	progress->timeline = (TimeLineID) DatumGetInt64(result_column(2, &isnull));
 	if (isnull)
 		progress->timeline = 0;
 	progress->database = DatumGetObjectId(result_column(3, &isnull));
 	progress->paused = DatumGetBool(result_column(4, &isnull));
-	return true;
+	known_timeline = progress->timeline;
 }
 
 /* Reads the row; false: the extension is not installed in this database. */
@@ -133,7 +142,9 @@ ev_progress_load(EvProgress *progress)
 	begin();
 	changed = false;
 	progress_relid = find_table();
-	found = OidIsValid(progress_relid) && read_row(progress);
+	found = OidIsValid(progress_relid);
+	if (found)
+		read_row(progress);
 	end();
 	return found;
 }
@@ -156,19 +167,37 @@ ev_progress_current_snapshot(void)
 	return snapshot;
 }
 
-/* Remembers that everything that "snapshot" sees is acknowledged. */
-void
+/*
+ * Remembers that everything that "snapshot" sees is acknowledged.  False: not
+ * now, somebody else has the row locked (a pause that is not committed, say);
+ * nobody may keep us from publishing with that.  Nor is the row touched if it
+ * is not what it was: then somebody wants us to start again from it.
+ */
+bool
 ev_progress_store(Datum snapshot, TimeLineID timeline)
 {
-	Oid			types[] = {PG_SNAPSHOTOID, INT8OID};
-	Datum		values[] = {snapshot, Int64GetDatum((int64) timeline)};
+	Oid			types[] = {PG_SNAPSHOTOID, INT8OID, INT8OID};
+	Datum		values[] = {snapshot, Int64GetDatum((int64) timeline),
+	Int64GetDatum((int64) known_timeline)};
+	Oid			relid;
+	bool		stored = false;
 
 	begin();
-	if (OidIsValid(find_table()) &&
-		SPI_execute_with_args("UPDATE eventuate.progress SET snapshot = $1, timeline = $2",
-							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update eventuate.progress");
+	relid = find_table();
+	if (OidIsValid(relid) && ConditionalLockRelationOid(relid, RowExclusiveLock))
+	{
+		if (SPI_execute_with_args("WITH free AS MATERIALIZED (SELECT ctid FROM eventuate.progress"
+								  " WHERE coalesce(timeline, 0) = $3 FOR UPDATE SKIP LOCKED)"
+								  " UPDATE eventuate.progress AS p SET snapshot = $1, timeline = $2"
+								  " FROM free WHERE p.ctid = free.ctid",
+								  3, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+			elog(ERROR, "could not update eventuate.progress");
+		stored = SPI_processed == 1;
+	}
 	end();
+	if (stored)
+		known_timeline = timeline;
+	return stored;
 }
 
 static void

@@ -20,7 +20,7 @@ typedef struct EvProgress
 
 extern bool ev_progress_load(EvProgress *progress);
 extern Datum ev_progress_current_snapshot(void);
-extern void ev_progress_store(Datum snapshot, TimeLineID timeline);
+extern bool ev_progress_store(Datum snapshot, TimeLineID timeline);
 extern void ev_progress_watch(void);
 extern bool ev_progress_changed(void);
 

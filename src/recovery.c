@@ -71,6 +71,14 @@
 #define ROUND_INTERVAL 100
 #define ROUND_SHARE 10
 
+/* A round publishes what "now" sees and "known" does not. */
+typedef struct Round
+{
+	Datum		known;
+	Datum		now;
+	Snapshot	scan;			/* sees everything, "now" and more */
+} Round;
+
 /* One table's rows of a round, sorted by id. */
 typedef struct RowStream
 {
@@ -114,37 +122,45 @@ static bool
 xmin_is_known(TransactionId xmin, Datum known)
 {
 	FullTransactionId oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, known));
+	uint64		age = U64FromFullTransactionId(ReadNextFullTransactionId()) -
+	U64FromFullTransactionId(oldest);
 
-	return TransactionIdIsNormal(xmin) &&
+	return TransactionIdIsNormal(xmin) && age < UINT64CONST(0x7fffffff) &&
 		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest));
 }
 
-/* Did a transaction of this cluster insert the row, and is it not known? */
+/*
+ * Is a row one of ours to publish?  It is not if its txid is of another
+ * cluster: a row cannot be older than the transaction that inserted it.
+ */
 static bool
-is_unpublished(const EvOutbox *outbox, TupleTableSlot *slot, Datum known)
+is_unpublished(const EvOutbox *outbox, TupleTableSlot *slot,
+			   const Round *round)
 {
 	AttrNumber	txid_column = outbox->columns[EV_COLUMN_TXID];
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+	TransactionId xmin = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
 	FullTransactionId txid;
-	Datum		value;
-	bool		isnull;
 
-	if (txid_column == 0 || outbox->problem != NULL)
-	{
-		value = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
-		return !xmin_is_known(DatumGetTransactionId(value), known);
-	}
-	value = slot_getattr(slot, txid_column, &isnull);
+	isnull = true;
+	if (txid_column != 0 && outbox->problem == NULL)
+		value = slot_getattr(slot, txid_column, &isnull);
 	if (isnull)
-		return false;
+		return !xmin_is_known(xmin, round->known);
 	txid = DatumGetFullTransactionId(value);
 	if (FullTransactionIdFollowsOrEquals(txid, ReadNextFullTransactionId()))
 		return false;
-	return !DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, value, known));
+	if (TransactionIdIsNormal(xmin) &&
+		TransactionIdPrecedes(xmin, XidFromFullTransactionId(txid)))
+		return false;
+	return DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, value, round->now)) &&
+		!DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, value, round->known));
 }
 
-/* Sorts what the snapshot sees of a table and "known" does not. */
+/* Sorts the rows of a table that are the round's to publish. */
 static void
-sort_rows(RowStream *stream, Snapshot snapshot, Datum known)
+sort_rows(RowStream *stream, const Round *round)
 {
 	AttrNumber	column = stream->outbox->columns[EV_COLUMN_ID];
 	Oid			operator = TextLessOperator;
@@ -157,11 +173,11 @@ sort_rows(RowStream *stream, Snapshot snapshot, Datum known)
 										&column, &operator, &collation,
 										&nulls_first, maintenance_work_mem,
 										NULL, TUPLESORT_NONE);
-	scan = table_beginscan(stream->relation, snapshot, 0, NULL);
+	scan = table_beginscan(stream->relation, round->scan, 0, NULL);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_unpublished(stream->outbox, slot, known))
+		if (is_unpublished(stream->outbox, slot, round))
 			tuplesort_puttupleslot(stream->sort, slot);
 	}
 	table_endscan(scan);
@@ -183,20 +199,23 @@ next_row(RowStream *stream)
 	stream->id = isnull ? pstrdup("") : TextDatumGetCString(value);
 }
 
+/* Opens a table that is locked already; what cannot be read is an error. */
 static void
-open_stream(RowStream *stream, Relation relation, Snapshot snapshot,
-			Datum known)
+open_stream(RowStream *stream, Relation relation, const Round *round)
 {
 	stream->relation = relation;
 	stream->outbox = ev_outbox_find(relation);
-	if (stream->outbox == NULL || stream->outbox->columns[EV_COLUMN_ID] == 0)
+	if (stream->outbox == NULL || stream->outbox->problem != NULL ||
+		relation->rd_rel->relkind != RELKIND_RELATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table \"%s\" cannot be read as an outbox",
-						RelationGetRelationName(relation))));
+				 errmsg("table \"%s\" cannot be read as an outbox: %s",
+						RelationGetRelationName(relation),
+						stream->outbox && stream->outbox->problem ?
+						stream->outbox->problem : "it is not an ordinary table")));
 	stream->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
 											&TTSOpsMinimalTuple);
-	sort_rows(stream, snapshot, known);
+	sort_rows(stream, round);
 	next_row(stream);
 }
 
@@ -240,7 +259,7 @@ send_row(RowStream *stream, const EvSink *sink)
 	if (kind == EV_ROW_MESSAGE)
 		sink->message(&origin, &row.message);
 	else
-		sink->malformed(&origin, row.name, row.reason);
+		sink->malformed(&origin, &row.message, row.name, row.reason);
 	sink->commit(&origin);
 	return true;
 }
@@ -286,62 +305,85 @@ wait_for_standbys(const EvRecoveryHost *host)
 		host->wait();
 }
 
-/*
- * Sends what this transaction's snapshot sees and "known" does not.  Returns
- * the number of messages; *now is the snapshot, to be stored once they are
- * acknowledged.
- */
-static uint64
-send_round(const EvRecoveryHost *host, Datum known, Datum *now)
+/* The outboxes, locked: from now on nobody rewrites them. */
+static List *
+lock_outboxes(void)
 {
-	Snapshot	snapshot = GetTransactionSnapshot();
-	List	   *tables;
-	RowStream  *streams;
+	List	   *relations = NIL;
 	ListCell   *cell;
-	int			count = 0;
-	uint64		sent;
-	MemoryContext old_context;
 
-	PushActiveSnapshot(snapshot);
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	*now = PointerGetDatum(PG_DETOAST_DATUM_COPY(DirectFunctionCall1(pg_current_snapshot, (Datum) 0)));
-	MemoryContextSwitchTo(old_context);
-	wait_for_standbys(host);
-
-	tables = labelled_tables();
-	streams = palloc0(sizeof(RowStream) * Max(list_length(tables), 1));
-	foreach(cell, tables)
+	foreach(cell, labelled_tables())
 	{
 		Relation	relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
 
 		if (relation != NULL)
-			open_stream(&streams[count++], relation, snapshot, known);
+			relations = lappend(relations, relation);
 	}
+	return relations;
+}
+
+/*
+ * Sends the rows of a round.  They are found with a snapshot taken after the
+ * tables were locked: after a rewrite rows cannot be seen by an older one.
+ * What they belong to is told by their txid alone.
+ */
+static uint64
+send_rows(const EvRecoveryHost *host, List *relations, Round *round)
+{
+	RowStream  *streams = palloc0(sizeof(RowStream) * Max(list_length(relations), 1));
+	ListCell   *cell;
+	int			count = 0;
+	uint64		sent;
+
+	round->scan = RegisterSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(round->scan);
+	wait_for_standbys(host);
+	foreach(cell, relations)
+		open_stream(&streams[count++], (Relation) lfirst(cell), round);
 	sent = merge_streams(streams, count, host->sink);
 	for (int i = 0; i < count; i++)
 		close_stream(&streams[i]);
 	PopActiveSnapshot();
+	UnregisterSnapshot(round->scan);
 	return sent;
+}
+
+/* This transaction's snapshot, to last as long as the process. */
+static Datum
+current_snapshot(void)
+{
+	Datum		snapshot;
+	MemoryContext old_context;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	snapshot = PointerGetDatum(PG_DETOAST_DATUM_COPY(DirectFunctionCall1(pg_current_snapshot, (Datum) 0)));
+	MemoryContextSwitchTo(old_context);
+	PopActiveSnapshot();
+	return snapshot;
 }
 
 /* One round without a slot.  Replaces *known; returns what was sent. */
 static uint64
 run_round(const EvRecoveryHost *host, Datum *known)
 {
+	Round		round = {.known = *known};
+	List	   *relations;
 	uint64		sent;
-	Datum		now;
 
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
-	sent = send_round(host, *known, &now);
+	relations = lock_outboxes();
+	round.now = current_snapshot();
+	sent = send_rows(host, relations, &round);
 	CommitTransactionCommand();
 	host->drain();
 	if (sent > 0)
-		ev_progress_store(now, 0);
+		ev_progress_store(round.now, 0);
 	pfree(DatumGetPointer(*known));
-	*known = now;
+	*known = round.now;
 	return sent;
 }
 
@@ -375,18 +417,20 @@ wait_for_slot(const EvRecoveryHost *host, Datum *known)
 static uint64
 run_last_round(const EvRecoveryHost *host, Datum known)
 {
+	Round		round = {.known = known};
 	TimeLineID	timeline;
 	uint64		sent;
-	Datum		now;
 
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	ev_slot_import_snapshot(host->wait);
-	sent = send_round(host, known, &now);
+	round.now = current_snapshot();
+	sent = send_rows(host, lock_outboxes(), &round);
 	CommitTransactionCommand();
 	host->drain();
 	ev_horizon(&timeline);
-	ev_progress_store(now, timeline);
+	while (!ev_progress_store(round.now, timeline))
+		host->wait();
 	ev_slot_finish_birth();
 	return sent;
 }

@@ -23,6 +23,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/xid8.h"
 
@@ -172,6 +173,18 @@ read_eventuate(RowReader *reader, EvMessage *message)
 	size_t		length;
 	size_t		payload_length;
 
+	payload = column_text(reader, EV_COLUMN_VALUE, &payload_length);
+	if (payload == NULL)
+	{
+		if (reader->reason == NULL)
+			reader->reason = "the payload is null";
+		return false;
+	}
+
+	/* For whoever has to do with the row if it is malformed. */
+	message->value = payload;
+	message->value_length = payload_length;
+
 	text = column_text(reader, EV_COLUMN_HEADERS, &length);
 	if (text == NULL)
 	{
@@ -185,14 +198,12 @@ read_eventuate(RowReader *reader, EvMessage *message)
 		reader->reason = "the headers have no ID";
 	if (reader->reason != NULL)
 		return false;
-	payload = column_text(reader, EV_COLUMN_VALUE, &payload_length);
-	if (payload == NULL)
+	if (ev_message_envelope_size(payload, payload_length,
+								 headers.json_length) >= MaxAllocSize)
 	{
-		if (reader->reason == NULL)
-			reader->reason = "the payload is null";
+		reader->reason = "the message is too large";
 		return false;
 	}
-
 	initStringInfo(&value);
 	ev_message_append_envelope(&value, payload, payload_length,
 							   headers.json, headers.json_length);

@@ -133,6 +133,13 @@ ev_slot_limit(void)
 	return max_replication_slots;
 }
 
+/* Do we have the slot, born or not? */
+bool
+ev_slot_is_held(void)
+{
+	return MyReplicationSlot != NULL;
+}
+
 /* Lets the slot go, if we have it; one that is not persistent vanishes. */
 void
 ev_slot_release(void)
@@ -142,12 +149,16 @@ ev_slot_release(void)
 	decoding = NULL;
 }
 
-/* Drops this database's slot, acquired by us or by nobody. */
+/* Drops this database's slot, if it is ours and nobody else reads it. */
 void
 ev_slot_drop(void)
 {
+	EvSlotStatus status;
+
 	ev_slot_release();
-	if (ev_slot_status() != EV_SLOT_MISSING)
+	status = ev_slot_status();
+	if (status == EV_SLOT_GOOD || status == EV_SLOT_LOST ||
+		status == EV_SLOT_SYNCED)
 		ReplicationSlotDrop(ev_slot_name(MyDatabaseId), true);
 }
 
@@ -217,10 +228,18 @@ ev_slot_open(void)
 	allow_plugin();
 	CheckLogicalDecodingRequirements();
 	ev_slot_acquire_compat(ev_slot_name(MyDatabaseId));
+
+	/*
+	 * Inside a transaction the process is not flagged as decoding.  With the
+	 * flag vacuum would ignore our xmin, also while we read tables.
+	 */
+	StartTransactionCommand();
+	MemoryContextSwitchTo(TopMemoryContext);
 	decoding = CreateDecodingContext(InvalidXLogRecPtr, NIL, false,
 									 &reader_routine, NULL, NULL, NULL);
-	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+	CommitTransactionCommand();
 	MemoryContextSwitchTo(old_context);
+	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
 
 	/* What the caches hold is of now; decoding looks at the past. */
 	InvalidateSystemCaches();
@@ -339,10 +358,7 @@ ev_slot_begin_birth(void)
 	CheckLogicalDecodingRequirements();
 	ev_slot_create_compat(ev_slot_name(MyDatabaseId));
 
-	/*
-	 * Inside a transaction the process is not flagged as decoding.  With the
-	 * flag vacuum would ignore our xmin, and we read user tables soon.
-	 */
+	/* In a transaction for the same reason as in ev_slot_open(). */
 	StartTransactionCommand();
 	MemoryContextSwitchTo(TopMemoryContext);
 	decoding = CreateInitDecodingContext("eventuate", NIL, true,

@@ -30,6 +30,7 @@ extern EvSlotStatus ev_slot_status(void);
 extern bool ev_slot_exists(Oid database);
 extern bool ev_slot_available(void);
 extern int	ev_slot_limit(void);
+extern bool ev_slot_is_held(void);
 extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
 

@@ -39,6 +39,9 @@
 /* How long, in ms, a wanted restart is put off for what is under way. */
 #define RESTART_LIMIT 5000
 
+/* In kB. */
+#define MAX_DECODING_MEMORY 65536
+
 static EvDatabase *me = NULL;
 static EvLeaveCallback before_leaving = NULL;
 
@@ -179,6 +182,7 @@ claim_entry(Oid datid)
 	{
 		me->pid = MyProcPid;
 		me->latch = MyLatch;
+		me->state = EV_STATE_STARTING;
 		claimed = true;
 	}
 	SpinLockRelease(&me->mutex);
@@ -197,6 +201,7 @@ override_settings(void)
 	static const char *const settings[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
 		{"statement_timeout", "0"},
+		{"transaction_timeout", "0"},	/* since 17 */
 		{"lock_timeout", "5s"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"default_transaction_isolation", "read committed"},
@@ -208,7 +213,12 @@ override_settings(void)
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* One transaction in memory; a user's larger value is for his sessions. */
+	if (logical_decoding_work_mem > MAX_DECODING_MEMORY)
+		SetConfigOption("logical_decoding_work_mem", "64MB", PGC_SUSET, PGC_S_OVERRIDE);
 	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 }
