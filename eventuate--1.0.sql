@@ -16,6 +16,15 @@ BEGIN
 	IF to_regnamespace('eventuate') IS NULL THEN
 		CREATE SCHEMA eventuate;
 		GRANT USAGE ON SCHEMA eventuate TO PUBLIC;
+
+	-- Its owner could put tables of his own in the place of ours, and what we
+	-- do with them we do as superuser.
+	ELSIF NOT (SELECT rolsuper FROM pg_namespace AS n JOIN pg_authid AS a ON a.oid = nspowner
+			   WHERE nspname = 'eventuate') THEN
+		RAISE EXCEPTION 'schema eventuate must belong to a superuser'
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = 'The extension keeps tables of its own there, which it reads and writes as superuser.',
+				HINT = 'Use ALTER SCHEMA eventuate OWNER TO a superuser; its tables can stay with their owner.';
 	END IF;
 END
 $$;
@@ -81,6 +90,27 @@ SELECT CASE WHEN own >= pg_snapshot_xmax(s) THEN s
 	   (SELECT oid FROM pg_database WHERE datname = current_database())
 FROM (SELECT pg_current_xact_id() AS own, pg_current_snapshot() AS s) AS t;
 
+-- What Kafka has refused for good.  lsn and sequence_number say which message it was.
+CREATE TABLE eventuate.dead_letter (
+	id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	message_id text,
+	topic text,
+	key bytea,
+	value bytea,
+	headers jsonb,
+	partition int4,
+	record_time timestamptz,
+	reason text NOT NULL,
+	error text,
+	attempts int4 NOT NULL,
+	refused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	lsn pg_lsn,
+	sequence_number int8,
+	commit_time timestamptz,
+	UNIQUE (lsn, sequence_number)
+);
+SELECT pg_extension_config_dump('eventuate.dead_letter', '');
+
 -- ---------------------------------------------------------------------
 -- Sending.  Everybody may call these: what counts is INSERT on the table.
 -- ---------------------------------------------------------------------
@@ -137,6 +167,15 @@ CREATE FUNCTION @extschema@.pg_stat_reset_eventuate() RETURNS void
 	AS 'MODULE_PATHNAME', 'pg_stat_reset_eventuate'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION @extschema@.eventuate_retry(dead_letter_id int8, topic text DEFAULT NULL, key text DEFAULT NULL, value text DEFAULT NULL, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_retry'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION @extschema@.eventuate_discard(dead_letter_id int8) RETURNS void
+	AS 'MODULE_PATHNAME', 'eventuate_discard'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+
+REVOKE ALL ON FUNCTION @extschema@.eventuate_retry(int8, text, text, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_discard(int8) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_pause() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_resume(bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_kafka_settings() FROM PUBLIC;

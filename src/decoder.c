@@ -20,7 +20,6 @@
 
 #include "access/xact.h"
 #include "commands/defrem.h"
-#include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "replication/logical.h"
 #include "replication/origin.h"
@@ -34,6 +33,7 @@
 #include "decoder.h"
 #include "json.h"
 #include "outbox.h"
+#include "record_json.h"
 #include "row.h"
 
 /* State of one decoding session. */
@@ -111,45 +111,6 @@ decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->origin.commit_time = txn->xact_time.commit_time;
 }
 
-/* Appends bytes as a JSON member: a string, or base64 if they are no UTF-8. */
-static void
-append_bytes(StringInfo out, const char *name, const char *bytes, size_t length)
-{
-	if (bytes == NULL)
-		appendStringInfo(out, "\"%s\":null", name);
-	else if (pg_verify_mbstr(PG_UTF8, bytes, length, true))
-	{
-		appendStringInfo(out, "\"%s\":", name);
-		ev_json_append_string(out, bytes, length);
-	}
-	else
-	{
-		int			size = pg_b64_enc_len(length);
-		char	   *encoded = palloc(size + 1);
-		int			used = pg_b64_encode((const void *) bytes, length,
-										 encoded, size);
-
-		appendStringInfo(out, "\"%s_base64\":\"%.*s\"", name, used, encoded);
-	}
-}
-
-static void
-append_headers(StringInfo out, const EvMessage *message)
-{
-	appendStringInfoString(out, "\"headers\":[");
-	for (int i = 0; i < message->header_count; i++)
-	{
-		const EvHeader *header = &message->headers[i];
-
-		appendStringInfoString(out, i == 0 ? "{\"key\":" : ",{\"key\":");
-		ev_json_append_string(out, header->name, strlen(header->name));
-		appendStringInfoChar(out, ',');
-		append_bytes(out, "value", header->value, header->value_length);
-		appendStringInfoChar(out, '}');
-	}
-	appendStringInfoChar(out, ']');
-}
-
 /* The message as one line of JSON, in the database's encoding. */
 static void
 write_message(LogicalDecodingContext *ctx, const EvMessage *message)
@@ -161,11 +122,14 @@ write_message(LogicalDecodingContext *ctx, const EvMessage *message)
 	appendStringInfoString(&line, "{\"topic\":");
 	ev_json_append_string(&line, message->topic, strlen(message->topic));
 	appendStringInfoChar(&line, ',');
-	append_bytes(&line, "key", message->key, message->key_length);
+	ev_record_json_append_bytes(&line, "key", "key_base64",
+								message->key, message->key_length);
 	appendStringInfoChar(&line, ',');
-	append_bytes(&line, "value", message->value, message->value_length);
+	ev_record_json_append_bytes(&line, "value", "value_base64",
+								message->value, message->value_length);
 	appendStringInfoChar(&line, ',');
-	append_headers(&line, message);
+	appendStringInfoString(&line, "\"headers\":");
+	ev_record_json_append_headers(&line, message);
 	if (message->partition == EV_ANY_PARTITION)
 		appendStringInfoString(&line, ",\"partition\":null");
 	else
@@ -229,7 +193,8 @@ emit_row(LogicalDecodingContext *ctx, EvRowKind kind, const EvRow *row)
 	else if (kind == EV_ROW_MESSAGE)
 		write_message(ctx, &row->message);
 	else if (publisher_sink != NULL)
-		publisher_sink->malformed(&decoder->origin, row->name, row->reason);
+		publisher_sink->malformed(&decoder->origin, &row->message, row->name,
+								  row->reason);
 	else
 		write_malformed(ctx, row);
 }

@@ -29,20 +29,25 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
+#include "dead_letter.h"
 #include "delivery.h"
 #include "inflight.h"
 #include "producer.h"
-#include "refused.h"
+#include "refusal.h"
 #include "settings.h"
+#include "spool.h"
 
-/* What is known of a record while Kafka has it; the producer's opaque. */
+/* What is known of a record until it is acknowledged; the producer's opaque. */
 typedef struct Record
 {
 	EvTicket	ticket;
-	TransactionId xid;
+	EvOrigin	origin;
+	int64		position;		/* of the message in its transaction */
 	int32		partition;		/* these two as they were asked for */
 	int64		timestamp;
+	int			attempts;
 	char		id[FLEXIBLE_ARRAY_MEMBER];
 } Record;
 
@@ -54,15 +59,23 @@ static MemoryContext record_context = NULL;
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
 static EvTicket ticket;
+static int64 position;
 
 static uint64 sent = 0;
 static uint64 acknowledged = 0;
 static uint64 acknowledged_bytes = 0;
+static uint64 buried = 0;
+
+/* Came back refused, perhaps for another's sake: to be tried alone. */
+static EvSpool *suspects = NULL;
+
+/* Will never be taken: to be stored as dead letters. */
+static EvSpool *letters = NULL;
 
 /* Why nothing more can be sent; NULL: all is well. */
 static char *failure = NULL;
 
-/* A refused record that is being tried alone; NULL: none, or it is judged. */
+/* The suspect that is being tried; NULL: none, or it is judged. */
 static Record *alone = NULL;
 
 /*
@@ -75,6 +88,8 @@ ev_delivery_init(EvDatabase *database, void (*wait) (void))
 	me = database;
 	wait_for_room = wait;
 	window = ev_inflight_create();
+	suspects = ev_spool_create();
+	letters = ev_spool_create();
 	record_context = AllocSetContextCreate(TopMemoryContext,
 										   "eventuate records in flight",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -90,79 +105,108 @@ fail(const char *reason)
 static void
 begin_transaction(const EvOrigin *origin)
 {
-	while (ev_inflight_full(window))
-		wait_for_room();
+	/* In this order: with nothing open all that was read would be safe. */
 	ticket = ev_inflight_begin(window, origin->end_lsn, origin->commit_time);
 	ticket_open = true;
+	position = 0;
+	while (ev_inflight_full(window))
+		wait_for_room();
 }
 
+/* Counts a message in: from now on its transaction waits for it. */
 static Record *
 make_record(const EvOrigin *origin, const EvMessage *message)
 {
 	size_t		length = message->id ? strlen(message->id) : 0;
-	Record	   *record = MemoryContextAlloc(record_context,
-											offsetof(Record, id) + length + 1);
+	Record	   *record;
 
+	if (!ticket_open)
+		begin_transaction(origin);
+	record = MemoryContextAlloc(record_context,
+								offsetof(Record, id) + length + 1);
 	record->ticket = ticket;
-	record->xid = origin->xid;
+	record->origin = *origin;
+	record->position = position++;
 	record->partition = message->partition;
 	record->timestamp = message->timestamp;
+	record->attempts = 0;
 	memcpy(record->id, message->id ? message->id : "", length + 1);
+	ev_inflight_add(window, ticket);
 	return record;
 }
 
+/* Is a message never to be sent: a dead letter, or the end of it all? */
 static void
-refuse(const Record *record, const char *topic, const char *error_name,
-	   const char *error)
+bury(const EvSpooled *refused)
 {
-	fail(psprintf("Kafka refuses message \"%s\" of transaction %u for topic \"%s\": %s (%s)",
-				  record->id, record->xid, topic, error, error_name));
+	const Record *record = refused->record;
+
+	if (ev_on_refusal == EV_REFUSAL_DEAD_LETTER)
+		ev_spool_put(letters, refused);
+	else if (refused->error_name == NULL)
+		fail(refused->error);
+	else
+		fail(psprintf("Kafka refuses message \"%s\" of transaction %u for topic \"%s\": %s (%s)",
+					  record->id, record->origin.xid, refused->message.topic,
+					  refused->error, refused->error_name));
+}
+
+/* Kafka's last word on a message, unless its topic is given some time. */
+static void
+judge(const EvSpooled *refused)
+{
+	if (!ev_refusal_hold(refused, GetCurrentTimestamp()))
+		bury(refused);
 }
 
 /* Hands a record to the producer, waiting for room in its queue. */
 static void
 send_record(Record *record, const EvMessage *message)
 {
-	const char *error_name = NULL;
-	const char *error = NULL;
+	EvSpooled	refused = {record, *message, NULL, NULL};
 	EvSendResult result;
 
 	while ((result = ev_producer_send(message, (uint64) (uintptr_t) record,
-									  &error_name, &error)) == EV_SEND_FULL)
+									  &refused.error_name,
+									  &refused.error)) == EV_SEND_FULL)
 		wait_for_room();
 	sent++;
+	record->attempts++;
 	if (result == EV_SEND_QUEUED)
 		return;
-	refuse(record, message->topic, error_name, error);
-	pfree(record);
+	if (record == alone)
+		alone = NULL;
+	judge(&refused);
 }
 
 static void
 take_message(const EvOrigin *origin, const EvMessage *message)
 {
-	EvMessage	timed = *message;
+	EvSpooled	held = {NULL, *message, NULL, NULL};
 
 	if (failure != NULL)
 		return;
-	if (!ticket_open)
-		begin_transaction(origin);
-	if (timed.timestamp == 0 && ev_record_timestamp == EV_TIMESTAMP_COMMIT)
-		timed.timestamp = ev_epoch_ms(origin->commit_time);
-
-	/* Counted before it is sent: a refused one is never acknowledged. */
-	ev_inflight_add(window, ticket);
-	send_record(make_record(origin, &timed), &timed);
+	if (held.message.timestamp == 0 &&
+		ev_record_timestamp == EV_TIMESTAMP_COMMIT)
+		held.message.timestamp = ev_epoch_ms(origin->commit_time);
+	held.record = make_record(origin, &held.message);
+	if (ev_refusal_holds(message->topic))
+		ev_refusal_hold(&held, 0);
+	else
+		send_record(held.record, &held.message);
 }
 
 static void
-take_malformed(const EvOrigin *origin, const char *row, const char *reason)
+take_malformed(const EvOrigin *origin, const EvMessage *message,
+			   const char *row, const char *reason)
 {
+	EvSpooled	refused = {NULL, *message, NULL, NULL};
+
 	if (failure != NULL)
 		return;
-	if (!ticket_open)
-		begin_transaction(origin);
-	ev_inflight_add(window, ticket);
-	fail(psprintf("%s cannot be published: %s", row, reason));
+	refused.record = make_record(origin, message);
+	refused.error = psprintf("%s cannot be published: %s", row, reason);
+	bury(&refused);
 }
 
 static void
@@ -180,22 +224,26 @@ const EvSink ev_delivery_sink = {
 	.commit = take_commit
 };
 
-/* Kafka refused a record, or the batch that it was in: to be tried alone. */
+/* Kafka refused a record, or the batch that it was in. */
 static void
-keep_refused(Record *record, const EvDelivery *delivery)
+take_refusal(Record *record, const EvDelivery *delivery)
 {
-	EvMessage	message = {0};
+	EvSpooled	refused = {record, {0}, delivery->error_name, delivery->error};
 
-	message.topic = delivery->topic;
-	message.key = delivery->key;
-	message.key_length = delivery->key_length;
-	message.value = delivery->value;
-	message.value_length = delivery->value_length;
-	message.headers = delivery->headers;
-	message.header_count = delivery->header_count;
-	message.partition = record->partition;
-	message.timestamp = record->timestamp;
-	ev_refused_add(record, &message);
+	refused.message.id = record->id;
+	refused.message.topic = delivery->topic;
+	refused.message.key = delivery->key;
+	refused.message.key_length = delivery->key_length;
+	refused.message.value = delivery->value;
+	refused.message.value_length = delivery->value_length;
+	refused.message.headers = delivery->headers;
+	refused.message.header_count = delivery->header_count;
+	refused.message.partition = record->partition;
+	refused.message.timestamp = record->timestamp;
+	if (record == alone)
+		judge(&refused);
+	else
+		ev_spool_put(suspects, &refused);
 }
 
 /* One delivery report. */
@@ -209,17 +257,15 @@ take_report(const EvDelivery *delivery)
 		ev_inflight_ack(window, record->ticket);
 		acknowledged++;
 		acknowledged_bytes += delivery->key_length + delivery->value_length;
+		if (ev_refusal_any())
+			ev_refusal_accepted(delivery->topic);
 	}
-	else if (record == alone)
-		refuse(record, delivery->topic, delivery->error_name, delivery->error);
 	else
-	{
-		keep_refused(record, delivery);
-		return;
-	}
+		take_refusal(record, delivery);
 	if (record == alone)
 		alone = NULL;
-	pfree(record);
+	if (delivery->delivered)
+		pfree(record);
 }
 
 /* Shows the counters; messages and bytes are added to what others reset. */
@@ -228,54 +274,121 @@ show_counters(void)
 {
 	static uint64 shown = 0;
 	static uint64 shown_bytes = 0;
+	static uint64 shown_buried = 0;
 
 	SpinLockAcquire(&me->mutex);
 	me->messages += acknowledged - shown;
 	me->bytes += acknowledged_bytes - shown_bytes;
+	me->dead_letters += buried - shown_buried;
 	me->in_flight = ev_inflight_messages(window);
 	me->unconfirmed = ev_inflight_unconfirmed(window);
 	SpinLockRelease(&me->mutex);
 	shown = acknowledged;
 	shown_bytes = acknowledged_bytes;
+	shown_buried = buried;
 }
 
-/* Sends a refused record with nothing beside it, and waits for the verdict. */
+/* Sends a record with nothing beside it, and waits for the verdict. */
 static void
-try_alone(EvRefused *refused)
+try_alone(const EvSpooled *suspect)
 {
-	Record	   *record = refused->record;
-
-	alone = record;
-	send_record(record, &refused->message);
-	while (alone == record && failure == NULL)
+	alone = suspect->record;
+	send_record(alone, &suspect->message);
+	while (alone != NULL && failure == NULL)
 		wait_for_room();
 	alone = NULL;
 }
 
+/* Is anything on its way to Kafka, and not just waiting here? */
+static bool
+something_in_flight(void)
+{
+	return ev_inflight_messages(window) >
+		ev_spool_count(suspects) + ev_spool_count(letters) + ev_refusal_count();
+}
+
 /*
- * Tries refused records again, one by one, in the order in which they were
- * sent.  Whatever else is on its way arrives first.
+ * Tries suspects one by one, in the order in which they were sent.  Whatever
+ * else is on its way arrives first.  A topic that is held holds them too.
  */
 static void
-try_refused(void)
+try_suspects(void)
 {
-	static bool trying = false;
-	EvRefused  *refused;
+	EvSpooled	suspect;
 
-	if (trying)
-		return;
-	trying = true;
-	while (failure == NULL && (refused = ev_refused_first()) != NULL)
+	while (failure == NULL && ev_spool_count(suspects) > 0)
 	{
-		if (ev_inflight_messages(window) > ev_refused_count())
+		if (something_in_flight())
 			wait_for_room();
-		else
+		else if (ev_spool_get(suspects, &suspect))
 		{
-			try_alone(refused);
-			ev_refused_remove(refused);
+			if (ev_refusal_holds(suspect.message.topic))
+				ev_refusal_hold(&suspect, 0);
+			else
+				try_alone(&suspect);
 		}
 	}
+}
+
+/* Tries topics again whose time has come; their messages are suspects then. */
+static void
+try_held_topics(void)
+{
+	EvSpool    *held;
+	EvSpooled	message;
+
+	while ((held = ev_refusal_due(GetCurrentTimestamp())) != NULL)
+	{
+		while (ev_spool_get(held, &message))
+			ev_spool_put(suspects, &message);
+		ev_spool_destroy(held);
+	}
+}
+
+/* What has come back is tried again, here and now; not within itself. */
+static void
+try_again(void)
+{
+	static bool trying = false;
+	MemoryContext context;
+	MemoryContext old_context;
+
+	if (trying || failure != NULL)
+		return;
+	trying = true;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"eventuate refused messages",
+									ALLOCSET_DEFAULT_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	if (ev_refusal_any())
+		try_held_topics();
+	try_suspects();
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
 	trying = false;
+}
+
+/*
+ * Stores what Kafka will never take, and lets its transactions go on.  Not in
+ * a transaction.  True: there was something.
+ */
+bool
+ev_delivery_store_letters(void)
+{
+	bool		any = ev_spool_count(letters) > 0;
+	EvSpooled	letter;
+
+	while (ev_spool_get(letters, &letter))
+	{
+		Record	   *record = letter.record;
+
+		ev_dead_letter_store(&letter, &record->origin, record->position,
+							 record->attempts);
+		ev_inflight_ack(window, record->ticket);
+		pfree(record);
+		buried++;
+	}
+	return any;
 }
 
 /*
@@ -287,7 +400,8 @@ ev_delivery_serve(void)
 {
 	bool		any = ev_producer_poll(take_report) > 0;
 
-	try_refused();
+	if (ev_spool_count(suspects) > 0 || ev_refusal_any())
+		try_again();
 	show_counters();
 	return any;
 }

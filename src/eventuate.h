@@ -68,6 +68,12 @@ ev_epoch_ms(TimestampTz time)
 	return (time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;
 }
 
+static inline TimestampTz
+ev_time_of_epoch_ms(int64 ms)
+{
+	return ms * 1000 - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
 /*
  * Which transaction a message comes from.  end_lsn is the end of its commit
  * record: the only position by which publishing is ever resumed.  Recovery,
@@ -84,13 +90,14 @@ typedef struct EvOrigin
  * Where decoded messages go.  Calls come in commit order: for each
  * transaction with something for us its messages in the order in which they
  * were sent, then one commit.  malformed() reports a row that cannot be a
- * message; it names the row and says why.  Any of them may throw.
+ * message, with what could be read of it; it names the row and says why.  Any
+ * of them may throw.
  */
 typedef struct EvSink
 {
 	void		(*message) (const EvOrigin *origin, const EvMessage *message);
-	void		(*malformed) (const EvOrigin *origin, const char *row,
-							  const char *reason);
+	void		(*malformed) (const EvOrigin *origin, const EvMessage *message,
+							  const char *row, const char *reason);
 	void		(*commit) (const EvOrigin *origin);
 } EvSink;
 #endif

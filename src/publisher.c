@@ -41,6 +41,7 @@
 #include "progress.h"
 #include "publisher.h"
 #include "recovery.h"
+#include "refusal.h"
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
@@ -49,6 +50,7 @@
 /* All in ms. */
 #define FALLBACK_POLL 100
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
+#define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 
 /* How many records are read before the rest of the loop has its turn. */
@@ -130,7 +132,7 @@ show_streaming(TimestampTz now)
 		ev_worker_show(EV_STATE_WAITING,
 					   "standbys have not confirmed WAL that is flushed here; see synchronous_standby_names and pg_stat_replication");
 	else if (now - ev_pace_caught_up_at() < CAUGHT_UP_GRACE * INT64CONST(1000))
-		ev_worker_show(EV_STATE_STREAMING, NULL);
+		ev_worker_show(EV_STATE_STREAMING, ev_refusal_explain());
 	else
 		ev_worker_show(EV_STATE_CATCHING_UP, NULL);
 }
@@ -204,6 +206,8 @@ turn(void)
 				(errcode(ERRCODE_CONNECTION_EXCEPTION),
 				 errmsg("the Kafka producer cannot go on: %s", ev_producer_error()),
 				 errdetail("Publishing starts afresh behind the last confirmed position.")));
+	if (!IsTransactionState())
+		ev_delivery_store_letters();
 	now = GetCurrentTimestamp();
 	if (decoding)
 	{
@@ -228,6 +232,25 @@ rest(EvState state, const char *reason)
 	}
 }
 
+/*
+ * A slot that is being born holds back vacuum in the whole database.  It is
+ * not worth that while nothing can be sent: away with it.
+ */
+static void
+give_up_birth(void)
+{
+	static TimestampTz down_since = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (ev_delivery_failure() != NULL)
+		ev_slot_release();
+	if (ev_producer_state() != EV_KAFKA_DOWN)
+		down_since = now;
+	else if (ev_slot_is_held() &&
+			 TimestampDifferenceExceeds(down_since, now, BIRTH_GRACE))
+		ev_worker_leave_and_come_back();
+}
+
 /* Waits until everything sent is acknowledged. */
 static void
 drain(void)
@@ -236,6 +259,8 @@ drain(void)
 	{
 		if (show_trouble() && ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
+		if (!decoding)
+			give_up_birth();
 		wait_turn();
 	}
 }
@@ -302,6 +327,8 @@ check_permission(void)
 	SpinLockAcquire(&me->mutex);
 	me->installed = installed;
 	SpinLockRelease(&me->mutex);
+	if (!installed)
+		ev_slot_drop();			/* of an extension that was dropped */
 	if (!installed || !ev_settings_database_allowed(database))
 		ev_worker_leave();
 	if (progress.database != MyDatabaseId)

@@ -38,7 +38,15 @@ char	   *ev_kafka_file = NULL;
 char	   *ev_databases = NULL;
 int			ev_max_message_size = 1000000;
 int			ev_queue_size = 64 * 1024;
+int			ev_on_refusal = EV_REFUSAL_DEAD_LETTER;
+int			ev_refusal_grace = 300;
 int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
+
+static const struct config_enum_entry refusals[] = {
+	{"dead_letter", EV_REFUSAL_DEAD_LETTER, false},
+	{"stop", EV_REFUSAL_STOP, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry record_timestamps[] = {
 	{"publish", EV_TIMESTAMP_PUBLISH, false},
@@ -174,12 +182,43 @@ define_numbers(void)
 							 NULL);
 }
 
+/* The settings that say what becomes of messages that Kafka refuses. */
+static void
+define_refusal(void)
+{
+	DefineCustomEnumVariable("eventuate.on_refusal",
+							 "Sets what becomes of a message that Kafka refuses for good.",
+							 "dead_letter keeps it in eventuate.dead_letter and goes on; stop keeps strict order.",
+							 &ev_on_refusal,
+							 EV_REFUSAL_DEAD_LETTER,
+							 refusals,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomIntVariable("eventuate.refusal_grace",
+							"Sets how long messages are held for a topic that Kafka does not know, or does not let us write to.",
+							NULL,
+							&ev_refusal_grace,
+							300,
+							0,
+							INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+}
+
 /* Define all settings; called once by _PG_init, preloaded or not. */
 void
 ev_settings_init(void)
 {
 	define_texts();
 	define_numbers();
+	define_refusal();
 	MarkGUCPrefixReserved("eventuate");
 }
 

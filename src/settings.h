@@ -14,12 +14,20 @@ typedef enum EvRecordTimestamp
 	EV_TIMESTAMP_COMMIT
 } EvRecordTimestamp;
 
+typedef enum EvOnRefusal
+{
+	EV_REFUSAL_DEAD_LETTER,
+	EV_REFUSAL_STOP
+} EvOnRefusal;
+
 extern char *ev_kafka;
 extern char *ev_kafka_file;
 extern char *ev_databases;
 extern int	ev_max_message_size;	/* bytes */
 extern int	ev_queue_size;		/* kB */
 extern int	ev_record_timestamp;	/* EvRecordTimestamp */
+extern int	ev_on_refusal;		/* EvOnRefusal */
+extern int	ev_refusal_grace;	/* seconds */
 
 /* An opaque rd_kafka_conf_t: only settings.c and producer.c know librdkafka. */
 struct rd_kafka_conf_s;

@@ -1,5 +1,5 @@
-# What Kafka refuses for good, and rows that cannot be messages: publishing
-# stops there, nothing is skipped, and goes on when the cause is mended.
+# What Kafka refuses for good, and rows that cannot be messages, with
+# eventuate.on_refusal = stop: publishing stops there, nothing is skipped, and goes on when the cause is mended.
 
 use strict;
 use warnings;
@@ -8,7 +8,7 @@ use lib 't';
 use Eventuate;
 
 my $kafka = real_kafka();
-my $node = new_node('main', kafka => $kafka);
+my $node = new_node('main', kafka => $kafka, conf => "eventuate.on_refusal = stop\neventuate.refusal_grace = 0\n");
 $kafka->create_topic('small', 1, 'max.message.bytes=2000');
 $kafka->create_topic('narrow', 1);
 $kafka->create_topic('rows', 1);

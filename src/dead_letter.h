@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * dead_letter.h
+ *	  What Kafka will never take, kept where SQL can read it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_DEAD_LETTER_H
+#define EV_DEAD_LETTER_H
+
+#include "spool.h"
+
+extern void ev_dead_letter_store(const EvSpooled *refused,
+								 const EvOrigin *origin, int64 position,
+								 int attempts);
+
+#endif							/* EV_DEAD_LETTER_H */

@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * refusal.c
+ *	  Topics whose messages are held back for a while.
+ *
+ * A topic that Kafka does not know, or to which we may not write, is often a
+ * deployment under way.  So its messages are held for eventuate.refusal_grace,
+ * all of them, in order; the first is tried again now and then.  Other topics
+ * flow.  Once the grace is over what is held becomes dead letters, and so does
+ * whatever comes after, until Kafka accepts a message of the topic.
+ *
+ * A restart begins anew: what was held is still in WAL.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "refusal.h"
+#include "settings.h"
+
+/* How often, in ms, the first message of a held topic is tried again. */
+#define RETRY_INTERVAL 1000
+
+typedef struct Topic
+{
+	char		name[EV_TOPIC_MAX_LENGTH + 1];	/* hash key */
+	EvSpool    *held;			/* NULL: nothing */
+	TimestampTz refused_at;		/* first, since it was last accepted */
+	TimestampTz next_try;
+} Topic;
+
+static HTAB *topics = NULL;
+static uint64 held_count = 0;
+
+static Topic *
+find_topic(const char *name)
+{
+	return topics == NULL ? NULL : hash_search(topics, name, HASH_FIND, NULL);
+}
+
+static Topic *
+make_topic(const char *name, TimestampTz now)
+{
+	HASHCTL		ctl;
+	Topic	   *topic;
+	bool		found;
+
+	if (topics == NULL)
+	{
+		memset(&ctl, 0, sizeof(ctl));
+		ctl.keysize = EV_TOPIC_MAX_LENGTH + 1;
+		ctl.entrysize = sizeof(Topic);
+		ctl.hcxt = TopMemoryContext;
+		topics = hash_create("eventuate refused topics", 16, &ctl,
+							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	}
+	topic = hash_search(topics, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		topic->held = NULL;
+		topic->refused_at = topic->next_try = now;
+	}
+	return topic;
+}
+
+/* Errors that may go away by themselves, or by somebody's next command. */
+static bool
+may_pass(const char *error_name)
+{
+	static const char *const names[] = {
+		"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC",
+		"TOPIC_AUTHORIZATION_FAILED"
+	};
+
+	for (int i = 0; error_name != NULL && i < lengthof(names); i++)
+	{
+		if (strcmp(names[i], error_name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is any topic refused, or was it until a moment ago? */
+bool
+ev_refusal_any(void)
+{
+	return topics != NULL && hash_get_num_entries(topics) > 0;
+}
+
+/* How many messages are held. */
+uint64
+ev_refusal_count(void)
+{
+	return held_count;
+}
+
+/* Must a message of this topic wait behind others? */
+bool
+ev_refusal_holds(const char *topic)
+{
+	Topic	   *entry = find_topic(topic);
+
+	return entry != NULL && entry->held != NULL;
+}
+
+/* Has the topic been refused for longer than the grace? */
+bool
+ev_refusal_expired(const char *topic, TimestampTz now)
+{
+	Topic	   *entry = find_topic(topic);
+
+	return entry != NULL &&
+		now - entry->refused_at >= ev_refusal_grace * INT64CONST(1000000);
+}
+
+/*
+ * Holds a message, refused by itself or behind one that is; false: it is to
+ * become a dead letter.
+ */
+bool
+ev_refusal_hold(const EvSpooled *refused, TimestampTz now)
+{
+	const char *name = refused->message.topic;
+	Topic	   *topic = find_topic(name);
+
+	if (topic == NULL || topic->held == NULL)
+	{
+		if (!may_pass(refused->error_name))
+			return false;
+		topic = make_topic(name, now);
+		if (ev_refusal_expired(name, now))
+			return false;
+		topic->held = ev_spool_create();
+		topic->next_try = now + RETRY_INTERVAL * INT64CONST(1000);
+	}
+	ev_spool_put(topic->held, refused);
+	held_count++;
+	return true;
+}
+
+/*
+ * The messages of a topic whose next try is due, or whose grace is over.  They
+ * are the caller's then, to send or to hold again, and to destroy.
+ */
+EvSpool *
+ev_refusal_due(TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	Topic	   *topic;
+	EvSpool    *held;
+
+	if (topics == NULL)
+		return NULL;
+	hash_seq_init(&scan, topics);
+	while ((topic = hash_seq_search(&scan)) != NULL)
+	{
+		if (topic->held == NULL || now < topic->next_try)
+			continue;
+		hash_seq_term(&scan);
+		held = topic->held;
+		held_count -= ev_spool_count(held);
+		topic->held = NULL;
+		return held;
+	}
+	return NULL;
+}
+
+/* Kafka took a message of the topic: all is forgotten. */
+void
+ev_refusal_accepted(const char *topic)
+{
+	Topic	   *entry = find_topic(topic);
+
+	if (entry != NULL && entry->held == NULL)
+		hash_search(topics, topic, HASH_REMOVE, NULL);
+}
+
+/* Why messages are held, or NULL; a static buffer. */
+const char *
+ev_refusal_explain(void)
+{
+	static char text[EV_TOPIC_MAX_LENGTH + 200];
+	HASH_SEQ_STATUS scan;
+	Topic	   *topic;
+
+	if (topics == NULL)
+		return NULL;
+	hash_seq_init(&scan, topics);
+	while ((topic = hash_seq_search(&scan)) != NULL)
+	{
+		if (topic->held == NULL)
+			continue;
+		hash_seq_term(&scan);
+		snprintf(text, sizeof(text),
+				 "Kafka does not know topic \"%s\", or does not let us write to it; its messages are held until %s, then they become dead letters",
+				 topic->name,
+				 timestamptz_to_str(topic->refused_at +
+									ev_refusal_grace * INT64CONST(1000000)));
+		return text;
+	}
+	return NULL;
+}

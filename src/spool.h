@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * spool.h
+ *	  Messages that have to wait, first in, first out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_SPOOL_H
+#define EV_SPOOL_H
+
+#include "eventuate.h"
+
+typedef struct EvSpool EvSpool;
+
+/* A message in a spool, with what the caller knows of it and why it waits. */
+typedef struct EvSpooled
+{
+	void	   *record;			/* the caller's */
+	EvMessage	message;
+	const char *error_name;		/* may be NULL */
+	const char *error;
+} EvSpooled;
+
+extern EvSpool *ev_spool_create(void);
+extern void ev_spool_destroy(EvSpool *spool);
+extern void ev_spool_put(EvSpool *spool, const EvSpooled *spooled);
+extern bool ev_spool_get(EvSpool *spool, EvSpooled *spooled);
+extern uint64 ev_spool_count(const EvSpool *spool);
+
+#endif							/* EV_SPOOL_H */
