@@ -32,6 +32,7 @@ our @EXPORT = (
 	@Test::More::EXPORT, qw(
 	  mock_kafka real_kafka new_node slurp_file
 	  consume wait_for_records produce
+	  prepare_load start_load stop_load load_sent check_load
 	  wait_until wait_for_query wait_for_state wait_caught_up
 	  wait_for_log log_position
 	  publisher_pid launcher_pid stat_of
@@ -54,6 +55,13 @@ $SIG{$_} = sub { die "got SIG$_[0]\n" } foreach qw(INT TERM HUP);
 #
 # A mock has also: command("rtt 1 500"), see t/mock_kafka.c; it keeps at most
 # 5 MB or 100,000 messages in a partition.
+#
+# A real one has also:
+#
+#	address				of another of its listeners, by name
+#	java				run one of Kafka's programs: class, arguments
+#	alter				ConfigCommand --alter: its further arguments
+#	partitions			what it knows of a topic's: partition => { leader, isrs, .. }
 # ---------------------------------------------------------------------
 
 # mock_kafka(brokers => 3)
@@ -62,10 +70,20 @@ sub mock_kafka
 	return Eventuate::Mock->new(@_);
 }
 
-# real_kafka(conf => "message.max.bytes=2000\n")
+# real_kafka(conf => "message.max.bytes=2000\n"), or with
+#
+#	brokers				how many; then node(1) to node(N) have the methods
+#						above as well, each for itself
+#	listeners			{ NAME => protocol }: besides the one without secrets,
+#						which everything in here talks to
+#	format				further arguments of StorageTool format
+#	home				a directory that its files go to
 sub real_kafka
 {
-	return Eventuate::Kafka->new(@_);
+	my %options = @_;
+	return ($options{brokers} || 1) > 1
+	  ? Eventuate::Cluster->new(%options)
+	  : Eventuate::Kafka->new(%options);
 }
 
 # ---------------------------------------------------------------------
@@ -378,6 +396,105 @@ sub produce
 }
 
 # ---------------------------------------------------------------------
+# Load: clients of pgbench, each with a key of its own and with numbers that
+# ascend, so that loss and order can be told from the records alone.
+# ---------------------------------------------------------------------
+
+# Once for a node, before the others.
+sub prepare_load
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', 'CREATE SEQUENCE load_numbers');
+	return;
+}
+
+# Sends to the topic until stop_load: rate => transactions a second (200),
+# clients => 4, messages => in a transaction (2), bytes => of each (0 more).
+sub start_load
+{
+	my ($node, $topic, %options) = @_;
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/load.sql';
+
+	my ($messages, $bytes) = ($options{messages} || 2, $options{bytes} || 0);
+	open(my $file, '>', $script) or die "could not write $script: $!";
+	print $file "SELECT eventuate_send('$topic', nextval('load_numbers') || repeat('.', $bytes), "
+	  . "'client-' || :client_id) FROM generate_series(1, $messages);\n";
+	close($file) or die "could not write $script: $!";
+
+	my $load = { out => '', err => '' };
+	$load->{run} = IPC::Run::start(
+		[
+			'pgbench', '-n', '-c', $options{clients} || 4, '-T', $options{seconds} || 600,
+			$options{rate} && $options{rate} eq 'full' ? () : ('-R', $options{rate} || 200),
+			'-f', $script, $node->connstr('postgres')
+		],
+		'<', \undef, '>', \$load->{out}, '2>', \$load->{err});
+	return $load;
+}
+
+sub stop_load
+{
+	my ($load) = @_;
+	$load->{run}->kill_kill;
+	die "the load failed: $load->{err}\n" if $load->{err} =~ /ERROR|FATAL|aborted/;
+	return;
+}
+
+# How many messages are committed to the topic.
+sub load_sent
+{
+	my ($node, $topic) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT count(*) FROM eventuate.message WHERE destination = '$topic'");
+}
+
+# Everything in the table is on the topic, each key in order by the first
+# appearance of its messages, and nothing else is.  A key may move to another
+# partition, and never back.  Returns how many came again.
+#
+#	from		only what was sent behind this number counts
+#	once		nothing may come again
+sub check_load
+{
+	my ($node, $kafka, $topic, $what, %options) = @_;
+	my $from = $options{from} || 0;
+	my (%sent, %seen, %range, $disordered, $repeated, $phantoms);
+
+	$disordered = $repeated = $phantoms = 0;
+	$sent{$_} = 1
+	  foreach split /\n/, $node->safe_psql('postgres',
+		"SELECT (regexp_match(payload, '^\\d+'))[1] FROM eventuate.message WHERE destination = '$topic'");
+	open(my $in, '-|', 'timeout', $timeout, 'kcat', '-C', '-b', $kafka->brokers,
+		'-t', $topic, '-e', '-q', '-o', 'beginning', '-X', 'fetch.wait.max.ms=10',
+		'-f', '%k %p %s\n') or die "no kcat: $!";
+	while (my $line = <$in>)
+	{
+		my ($key, $partition, $number) = $line =~ /^(\S+) (\d+) \{"payload":"(\d+)/
+		  or die "strange record: $line";
+		my $range = $range{$key}{$partition} ||= [ $number, 0 ];
+
+		$phantoms++ unless $sent{$number};
+		$seen{$number}++ ? $repeated++ : $number > $range->[1] ? ($range->[1] = $number) : $disordered++;
+	}
+	close($in) or die "kcat could not read $topic: $?\n";
+	foreach my $partitions (values %range)
+	{
+		my @ranges = sort { $a->[0] <=> $b->[0] } values %$partitions;
+		$disordered += grep { $ranges[$_][0] <= $ranges[ $_ - 1 ][1] } 1 .. $#ranges;
+	}
+
+	my @lost = sort { $a <=> $b } grep { $_ > $from && !$seen{$_} } keys %sent;
+	my $count = grep { $_ > $from } keys %sent;
+	is(scalar @lost, 0, "$what: nothing is lost of $count")
+	  or diag("the first and last lost are $lost[0] and $lost[-1]");
+	is($phantoms, 0, "$what: nothing comes that was not sent");
+	is($disordered, 0, "$what: each key is in order");
+	note("$what: $repeated came again");
+	is($repeated, 0, "$what: nothing comes twice") if $options{once};
+	return $repeated;
+}
+
+# ---------------------------------------------------------------------
 # A broker's process
 # ---------------------------------------------------------------------
 package Eventuate::Broker;
@@ -573,51 +690,92 @@ sub create_topic
 }
 
 # ---------------------------------------------------------------------
+# A real broker, alone or one of a cluster
+# ---------------------------------------------------------------------
 package Eventuate::Kafka;
 
 our @ISA = ('Eventuate::Broker');
 
+# Ports nobody else has, held until the brokers take them.
+sub ports
+{
+	my ($count) = @_;
+	my @pairs = map { [ Eventuate::Broker::free_port() ] } 1 .. $count;
+	return ([ map { $_->[1] } @pairs ], map { $_->[0] } @pairs);
+}
+
 sub new
 {
 	my ($class, %options) = @_;
+	my ($sockets, $port, $controller) = ports(2);
+	my $self = $class->prepare(
+		%options,
+		id => 1,
+		port => $port,
+		controllers => [$controller],
+		memory => '512m');
+
+	close $_ foreach @$sockets;
+	$self->start;
+	return $self;
+}
+
+# Write its configuration and format its data.
+sub prepare
+{
+	my ($class, %options) = @_;
 	my $self = bless {}, $class;
-	my ($port, $socket1) = Eventuate::Broker::free_port();
-	my ($controller_port, $socket2) = Eventuate::Broker::free_port();
+	my %listeners = %{ $options{listeners} || {} };
+	my ($id, @controllers) = ($options{id}, @{ $options{controllers} });
+	my $replicas = @controllers;
+	my $voters = join ',', map { "$_\@127.0.0.1:$controllers[$_ - 1]" } 1 .. $replicas;
 
 	$self->{jars} = $ENV{EVENTUATE_KAFKA_JARS} || `script/kafka`;
 	chomp $self->{jars};
 	die "Kafka is missing: see script/kafka\n" unless -d $self->{jars};
-	$self->{brokers} = "127.0.0.1:$port";
+	$self->{brokers} = "127.0.0.1:$options{port}";
+	$self->{memory} = $options{memory};
+	$self->{replicas} = $replicas;
 	$self->{log} = $self->path('kafka');
-	$self->{home} = $self->path('kafka-home');
+	$self->{home} = $options{home} || $self->path('kafka-home');
+	$self->{addresses} = { PLAINTEXT => $self->{brokers} };
+	my ($sockets, @ports) = ports(scalar keys %listeners);
+	$self->{addresses}{$_} = '127.0.0.1:' . shift @ports foreach sort keys %listeners;
+	my $advertised = join ',', map { "$_://$self->{addresses}{$_}" } sort keys %{ $self->{addresses} };
+	my $protocols = join ',', 'CONTROLLER:PLAINTEXT', 'PLAINTEXT:PLAINTEXT',
+	  map { "$_:$listeners{$_}" } sort keys %listeners;
+	my $in_sync = $replicas > 1 ? 2 : 1;
 
-	open(my $conf, '>', "$self->{home}/server.properties")
+	open(my $conf, '>', "$self->{home}/server$id.properties")
 	  or die "could not write to $self->{home}: $!";
 	print $conf <<"END", $options{conf} // '';
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1\@127.0.0.1:$controller_port
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+node.id=$id
+controller.quorum.voters=$voters
+listeners=$advertised,CONTROLLER://127.0.0.1:$controllers[$id - 1]
+advertised.listeners=$advertised
+listener.security.protocol.map=$protocols
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-log.dirs=$self->{home}/data
+log.dirs=$self->{home}/data$id
 num.partitions=4
-offsets.topic.replication.factor=1
+default.replication.factor=$replicas
+min.insync.replicas=$in_sync
+offsets.topic.replication.factor=$replicas
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$in_sync
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=200
 broker.session.timeout.ms=2000
 END
 	close $conf;
+	$self->{conf} = "$self->{home}/server$id.properties";
 
 	$self->java('kafka.tools.StorageTool', 'format', '-t',
-		'ZXZlbnR1YXRlLXRlc3RzLQ', '-c', "$self->{home}/server.properties");
-	close $_ foreach $socket1, $socket2;
-	$self->start;
+		'ZXZlbnR1YXRlLXRlc3RzLQ', '-c', $self->{conf}, @{ $options{format} || [] });
+	close $_ foreach @$sockets;
 	return $self;
 }
 
@@ -626,7 +784,7 @@ sub class
 {
 	my ($self, @arguments) = @_;
 	return (
-		'java', '-Xmx512m', '-XX:-UsePerfData', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+		'java', "-Xmx$self->{memory}", '-XX:-UsePerfData', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
 		'-Dorg.slf4j.simpleLogger.showDateTime=true',
 		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
 		'-cp', "$self->{jars}/*", @arguments);
@@ -643,21 +801,42 @@ sub java
 	return;
 }
 
-sub start
+sub address
+{
+	return $_[0]{addresses}{ $_[1] } || die "no listener $_[1]\n";
+}
+
+sub launch_broker
+{
+	my ($self) = @_;
+	return $self->launch('/dev/null', $self->{log}, $self->class('kafka.Kafka', $self->{conf}));
+}
+
+# Until it says that it is there itself.
+sub wait_for_answer
 {
 	my ($self) = @_;
 
-	$self->launch('/dev/null', $self->{log},
-		$self->class('kafka.Kafka', "$self->{home}/server.properties"));
 	Eventuate::wait_until(
 		"Kafka at $self->{brokers}",
 		sub {
 			die 'Kafka did not start: ' . $self->log_contents . "\n"
 			  unless $self->running;
+			my $out = '';
 			return IPC::Run::run(
 				[ 'kcat', '-L', '-m', 5, '-b', $self->{brokers} ],
-				'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+				'<', \undef, '>', \$out, '2>', '/dev/null')
+			  && $out =~ / at \Q$self->{brokers}\E/;
 		});
+	return;
+}
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->launch_broker;
+	$self->wait_for_answer;
 	return;
 }
 
@@ -671,10 +850,86 @@ sub create_topic
 	my ($self, $name, $partitions, @configs) = @_;
 
 	$self->java(
-		'org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->{brokers},
+		'org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->brokers,
 		'--create', '--topic', $name, '--partitions', $partitions || 4,
-		'--replication-factor', 1, map { ('--config', $_) } @configs);
+		'--replication-factor', $self->{replicas}, map { ('--config', $_) } @configs);
 	return;
 }
+
+sub alter
+{
+	my ($self, @arguments) = @_;
+	return $self->java('kafka.admin.ConfigCommand', '--bootstrap-server', $self->brokers,
+		'--alter', @arguments);
+}
+
+sub partitions
+{
+	my ($self, $topic) = @_;
+	my $out = '';
+
+	IPC::Run::run(
+		[ 'kcat', '-L', '-J', '-m', 10, '-b', $self->brokers, '-t', $topic ],
+		'<', \undef, '>', \$out, '2>', '/dev/null') or return ();
+	my ($found) = grep { $_->{topic} eq $topic } @{ JSON::PP::decode_json($out)->{topics} };
+	return map { ($_->{partition} => { %$_, isrs => [ map { $_->{id} } @{ $_->{isrs} } ] }) }
+	  @{ $found->{partitions} };
+}
+
+# ---------------------------------------------------------------------
+# Several of them; each is a controller, too
+# ---------------------------------------------------------------------
+package Eventuate::Cluster;
+
+our @ISA = ('Eventuate::Kafka');
+
+sub new
+{
+	my ($class, %options) = @_;
+	my $count = $options{brokers};
+	my ($sockets, @ports) = Eventuate::Kafka::ports(2 * $count);
+	my @controllers = splice @ports, 0, $count;
+	my @nodes = map {
+		Eventuate::Kafka->prepare(
+			%options,
+			id => $_,
+			port => $ports[ $_ - 1 ],
+			controllers => \@controllers,
+			memory => '256m')
+	} 1 .. $count;
+	my $self = bless { %{ $nodes[0] }, nodes => \@nodes }, $class;
+
+	delete $self->{number};
+	$self->{brokers} = join ',', map { $_->brokers } @nodes;
+	close $_ foreach @$sockets;
+	$self->start;
+	return $self;
+}
+
+sub node
+{
+	return $_[0]{nodes}[ $_[1] - 1 ];
+}
+
+sub nodes
+{
+	return @{ $_[0]{nodes} };
+}
+
+sub start
+{
+	my ($self) = @_;
+	$_->launch_broker foreach $self->nodes;
+	$_->wait_for_answer foreach $self->nodes;
+	return;
+}
+
+# At once: one by one the last would wait for a majority.
+sub stop { return $_[0]->kill; }
+sub kill { $_->kill foreach $_[0]->nodes; return; }
+sub freeze { $_->freeze foreach $_[0]->nodes; return; }
+sub thaw { $_->thaw foreach $_[0]->nodes; return; }
+sub log_contents { return join '', map { $_->log_contents } $_[0]->nodes; }
+sub DESTROY { return; }
 
 1;

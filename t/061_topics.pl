@@ -1,0 +1,69 @@
+# Topics change under load: more partitions, deleted, made again.
+
+use strict;
+use warnings;
+
+use lib 't';
+use Eventuate;
+
+my $kafka = real_kafka(conf => "auto.create.topics.enable=false\n");
+my $node = new_node('main', kafka => $kafka, properties => q{topic.metadata.refresh.interval.ms=500},
+	conf => "max_connections = 30\n");
+wait_for_state($node, 'postgres', 'streaming');
+prepare_load($node);
+
+# Until so many more messages are acknowledged.
+sub published_more
+{
+	my ($count) = @_;
+	my $messages = stat_of($node, 'messages');
+	wait_for_query($node, 'postgres',
+		"SELECT CASE WHEN messages >= $messages + $count THEN 't' ELSE concat_ws(', ', state, messages, last_error) END FROM pg_stat_eventuate");
+}
+
+sub topic_command
+{
+	$kafka->java('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $kafka->brokers, @_);
+}
+
+# ---------------------------------------------------------------------
+# More partitions
+# ---------------------------------------------------------------------
+$kafka->create_topic('load', 2);
+my $pid = publisher_pid($node);
+my $load = start_load($node, 'load', clients => 12);
+published_more(200);
+topic_command('--alter', '--topic', 'load', '--partitions', 12);
+wait_until('records on a new partition', sub { grep { consume($kafka, 'load', partition => $_) } 2 .. 11 });
+published_more(200);
+stop_load($load);
+wait_caught_up($node);
+check_load($node, $kafka, 'load', 'partitions are added', once => 1);
+is(publisher_pid($node), $pid, 'the publisher goes on');
+
+# ---------------------------------------------------------------------
+# Deleted and made again.  What was acknowledged before went with the topic;
+# the rest waits, and if the publisher has given up on it, for a word.
+# ---------------------------------------------------------------------
+foreach my $case ([ 'smaller', 12, 2 ], [ 'larger', 2, 12 ])
+{
+	my ($topic, $before, $after) = @$case;
+
+	$kafka->create_topic($topic, $before);
+	$load = start_load($node, $topic, clients => 12);
+	published_more(200);
+	topic_command('--delete', '--topic', $topic);
+	my $from = $node->safe_psql('postgres', q{SELECT nextval('load_numbers')});
+	$kafka->create_topic($topic, $after);
+	note("$topic is back: " . stat_of($node, q{concat_ws(', ', state, in_flight, last_error)}));
+	stop_load($load);
+	if (stat_of($node, 'state') eq 'stopped')
+	{
+		like(stat_of($node, 'last_error'), qr/for topic "$topic": .*unknown topic/i,
+			'if it stops for that, last_error names the topic and why');
+		$node->safe_psql('postgres', 'SELECT eventuate_resume()');
+	}
+	wait_caught_up($node);
+	check_load($node, $kafka, $topic, "made again with $after partitions instead of $before", from => $from);
+}
+done_testing();
