@@ -335,7 +335,8 @@ ev_worker_show(EvState state, const char *reason)
 		shown_reason = reason ? MemoryContextStrdup(TopMemoryContext, reason) : NULL;
 
 		/* What is waited for is no error once it has come. */
-		if (reason != NULL || shown == EV_STATE_STARTING || shown == EV_STATE_RECOVERING)
+		if (reason != NULL ||
+			(shown != EV_STATE_WAITING && shown != EV_STATE_STOPPED))
 			ev_shared_set_error(me, reason);
 	}
 	shown = state;

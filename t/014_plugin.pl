@@ -121,7 +121,11 @@ sub bytes
 	my ($object, $name) = @_;
 	my $value = $object->{$name};
 
-	return MIME::Base64::decode_base64($object->{"${name}_base64"}) if exists $object->{"${name}_base64"};
+	# A header's bytes are called as eventuate_produce() calls them.
+	foreach my $base64 ("${name}_base64", 'base64')
+	{
+		return MIME::Base64::decode_base64($object->{$base64}) if exists $object->{$base64};
+	}
 	utf8::encode($value) if defined $value;
 	return $value;
 }
