@@ -5,6 +5,7 @@
 #   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
 #   make test MAJOR=17, test-majors   on another PostgreSQL, on 17 and 18
 #   make bench BENCH="drain latency"  measure
+#   make torture KILLS=100 KAFKA=real kill everything while clients send  (SECONDS=, SEED=)
 #   make demo                         see it work    (KAFKA=real, BROKERS=host:port)
 #   make indent, typedefs             lay out the source as PostgreSQL's own
 #   make check-format, check-layers   what CI checks besides
@@ -31,7 +32,7 @@ ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
 TAP_TESTS = 1
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
 PROVE_TESTS = $(UNIT_TESTS) $(wildcard t/*.pl)
-EXTRA_CLEAN = t/mock_kafka bench/latency $(UNIT_TESTS) tmp_*
+EXTRA_CLEAN = t/mock_kafka t/torture_client bench/latency $(UNIT_TESTS) tmp_*
 
 # Nothing here is worth inlining into a query: do without clang.
 override with_llvm = no
@@ -47,10 +48,13 @@ endif
 
 $(OBJS): $(wildcard src/*.h) Makefile
 
-installcheck: t/mock_kafka $(filter t/unit/%,$(PROVE_TESTS))
+installcheck: t/mock_kafka t/torture_client $(filter t/unit/%,$(PROVE_TESTS))
 
 t/mock_kafka: t/mock_kafka.c
 	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $< -lrdkafka
+
+t/torture_client: t/torture_client.c
+	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka
 
 # The pure modules, as programs of their own under the sanitizers.
 t/unit/test_header_text t/unit/test_message: src/json.c
@@ -62,10 +66,11 @@ t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
 bench/latency: bench/latency.c
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka -lpthread
 
-.PHONY: test test-majors demo bench indent typedefs check-format check-layers
+.PHONY: test test-majors demo bench torture indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)
+torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' script/torture
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent
 typedefs:     ; @script/typedefs

@@ -1,0 +1,60 @@
+# Everything dies, again and again, while clients send.  Nothing committed is
+# lost, nothing else appears, every key is in order, and little comes twice.
+#
+#	make torture					KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5
+#
+# Without any of these it is a short run on either Kafka.
+
+use strict;
+use warnings;
+
+use lib 't';
+use Eventuate;
+use Time::HiRes qw(time);
+use Torture;
+
+my $long = grep { defined $ENV{$_} } qw(KILLS DURATION SEED KAFKA);
+my $seed = $ENV{SEED} || int(rand 1_000_000) + 1;
+my @kinds = $long ? ($ENV{KAFKA} || 'real') : qw(mock real);
+
+foreach my $kind (@kinds)
+{
+	my $kafka = $kind eq 'mock' ? mock_kafka() : real_kafka();
+	my $node = new_node(
+		$kind,
+		kafka => $kafka,
+		restart_after_crash => 1,
+		# So that a frozen broker is given up now and then.
+		properties => 'socket.timeout.ms=3000',
+		conf => "log_statement = none\nmax_connections = 50\nmax_prepared_transactions = 50\n"
+		  . "max_wal_size = 64MB\nautovacuum_naptime = 5s\n");
+	wait_for_state($node, 'postgres', 'streaming');
+
+	my $torture = Torture->new(node => $node, kafka => $kafka, seed => $seed, clients => $ENV{CLIENTS} || 5);
+	my $start = time;
+	my $figures = eval {
+		$torture->begin;
+		$torture->break_things(
+			kills => $ENV{KILLS} || ($long ? 100 : 12),
+			seconds => $ENV{DURATION} || ($long ? 600 : 15));
+		$torture->settle;
+		Torture::check($torture->evidence);
+	};
+	if (!$figures)
+	{
+		my $error = $@;
+		diag("seed $seed, $kind Kafka: $error");
+		die $error;
+	}
+
+	note(Torture::summary($figures, seed => $seed, kafka => $kind, seconds => int(time - $start)));
+	note("burst: $_") foreach @{ $figures->{list} || [] };
+	is($figures->{$_}, 0, "$kind Kafka: $_") foreach qw(lost phantom reordered damaged excess);
+	is(scalar @{ $figures->{problems} }, 0, "$kind Kafka: nothing else is wrong")
+	  or diag(join("\n", "seed $seed, $kind Kafka; what was seen is in $torture->{directory}", @{ $figures->{problems} }));
+	cmp_ok($figures->{messages}, '>', 100, "$kind Kafka: there was something to lose");
+	$node->stop('immediate');
+	$kafka->kill;
+}
+
+done_testing();
