@@ -62,7 +62,9 @@ sub under_load
 	$rate = $now if $now > $rate;
 	$action->();
 	$load->kill_kill;
-	wait_for_query($node, 'postgres', 'SELECT true');
+	# A session that has lost its client ends what it is at, and may commit.
+	wait_for_query($node, 'postgres',
+		q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()}, 0);
 	wait_for_state($node, 'postgres', 'streaming');
 	wait_caught_up($node);
 	check($what);

@@ -421,7 +421,8 @@ sub start_load
 	  . "'client-' || :client_id) FROM generate_series(1, $messages);\n";
 	close($file) or die "could not write $script: $!";
 
-	my $load = { out => '', err => '' };
+	my $load = { out => '', err => '', node => $node };
+	local $ENV{PGAPPNAME} = 'load';
 	$load->{run} = IPC::Run::start(
 		[
 			'pgbench', '-n', '-c', $options{clients} || 4, '-T', $options{seconds} || 600,
@@ -436,6 +437,9 @@ sub stop_load
 {
 	my ($load) = @_;
 	$load->{run}->kill_kill;
+	# A session that has lost its client ends what it is at, and may commit.
+	wait_for_query($load->{node}, 'postgres',
+		q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'load'}, 0);
 	die "the load failed: $load->{err}\n" if $load->{err} =~ /ERROR|FATAL|aborted/;
 	return;
 }
