@@ -165,7 +165,7 @@ typedef enum Style
 	PRODUCE,					/* eventuate_produce() */
 	INSERT,						/* INSERT INTO eventuate.message */
 	TRAM						/* the same with ids of one's own */
-} Style;
+}			Style;
 
 static const char *const statements[] = {
 	[SEND] = "SELECT count(eventuate_send(topic, payload, key))"
@@ -188,7 +188,7 @@ static const char *const alone =
 
 static const char *conninfo;
 static int	me;
-static PGconn *connection = NULL;
+static PGconn * connection = NULL;
 static int	last_number = 0;	/* counts transactions and late commits */
 
 /* The transaction at work. */
@@ -216,7 +216,7 @@ lost_connection(void)
 
 /* True if it worked.  An error on a connection that lives is news. */
 static bool
-done(PGresult *result)
+done(PGresult * result)
 {
 	ExecStatusType status = PQresultStatus(result);
 	bool		good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
@@ -474,7 +474,7 @@ commit_it(bool asynchronous)
 {
 	PGresult   *result = PQexec(connection, "COMMIT");
 	bool		rolled_back = PQresultStatus(result) == PGRES_COMMAND_OK &&
-		strcmp(PQcmdStatus(result), "COMMIT") != 0;
+	strcmp(PQcmdStatus(result), "COMMIT") != 0;
 	bool		answered = done(result) && !rolled_back;
 
 	note(rolled_back ? 'A' : answered && !asynchronous ? 'C' : 'U', transaction, transaction);
