@@ -96,6 +96,35 @@ ev_producer_watch_fatal(void)
 }
 
 /*
+ * What to look at, by words of librdkafka's or of OpenSSL's, where they do not
+ * name a property themselves, or name one of several.
+ */
+static const char *
+advice(const char *text)
+{
+	static const char *const advices[][2] = {
+		{"certificate could not be verified", "the broker's certificate may also have expired, or be of another host"},
+		{"alert bad certificate", "see ssl.certificate.location and ssl.key.location"},
+		{"alert certificate required", "see ssl.certificate.location and ssl.key.location"},
+		{"alert certificate unknown", "see ssl.certificate.location: unknown to Kafka, or expired"},
+		{"alert unknown ca", "see ssl.certificate.location: its issuer is unknown to Kafka"},
+		{"alert certificate expired", "see ssl.certificate.location"},
+		{"alert certificate revoked", "see ssl.certificate.location"},
+		{"SSL handshake failed", "see security.protocol: the listener may not speak TLS"},
+		{"SASL authentication error", "see sasl.username and sasl.password"},
+		{"Unsupported SASL mechanism", "see sasl.mechanism"},
+		{"mechanism handshake failed", "see security.protocol: the listener may not want SASL"},
+	};
+
+	for (int i = 0; i < lengthof(advices); i++)
+	{
+		if (strstr(text, advices[i][0]) != NULL)
+			return advices[i][1];
+	}
+	return NULL;
+}
+
+/*
  * Remember an error in librdkafka's words, which name the broker.  A mere
  * "Disconnected" says less than what came before, if anything did, and what
  * librdkafka appends of times and counts would make each error look new.
@@ -105,16 +134,16 @@ remember_error(const char *text)
 {
 	size_t		length = strlen(text);
 	const char *appendix = strstr(text, " (after ");
+	const char *look_at = advice(text);
 
 	if (appendix != NULL)
 		length = appendix - text;
-	length = Min(length, sizeof(newest_error) - 1);
 	if (newest_error[0] != '\0' && length >= strlen(": Disconnected") &&
 		strncmp(text + length - strlen(": Disconnected"), ": Disconnected",
 				strlen(": Disconnected")) == 0)
 		return;
-	memcpy(newest_error, text, length);
-	newest_error[length] = '\0';
+	snprintf(newest_error, sizeof(newest_error),
+			 look_at != NULL ? "%.*s (%s)" : "%.*s", (int) length, text, look_at);
 }
 
 static bool
