@@ -458,11 +458,12 @@ sub load_sent
 #
 #	from		only what was sent behind this number counts
 #	once		nothing may come again
+#	unordered	order is not looked at
 sub check_load
 {
 	my ($node, $kafka, $topic, $what, %options) = @_;
 	my $from = $options{from} || 0;
-	my (%sent, %seen, %range, $disordered, $repeated, $phantoms);
+	my (%sent, %seen, %range, @disorder, $disordered, $repeated, $phantoms);
 
 	$disordered = $repeated = $phantoms = 0;
 	$sent{$_} = 1
@@ -478,13 +479,19 @@ sub check_load
 		my $range = $range{$key}{$partition} ||= [ $number, 0 ];
 
 		$phantoms++ unless $sent{$number};
-		$seen{$number}++ ? $repeated++ : $number > $range->[1] ? ($range->[1] = $number) : $disordered++;
+		$seen{$number}++ ? $repeated++ : $number > $range->[1] ? ($range->[1] = $number)
+		  : ($disordered++, push @disorder, "$key, partition $partition: $number behind $range->[1]");
 	}
 	close($in) or die "kcat could not read $topic: $?\n";
 	foreach my $partitions (values %range)
 	{
 		my @ranges = sort { $a->[0] <=> $b->[0] } values %$partitions;
-		$disordered += grep { $ranges[$_][0] <= $ranges[ $_ - 1 ][1] } 1 .. $#ranges;
+		foreach my $i (1 .. $#ranges)
+		{
+			next if $ranges[$i][0] > $ranges[ $i - 1 ][1];
+			$disordered++;
+			push @disorder, "@{ $ranges[$i - 1] } on one partition, @{ $ranges[$i] } on another";
+		}
 	}
 
 	my @lost = sort { $a <=> $b } grep { $_ > $from && !$seen{$_} } keys %sent;
@@ -492,7 +499,8 @@ sub check_load
 	is(scalar @lost, 0, "$what: nothing is lost of $count")
 	  or diag("the first and last lost are $lost[0] and $lost[-1]");
 	is($phantoms, 0, "$what: nothing comes that was not sent");
-	is($disordered, 0, "$what: each key is in order") unless $options{unordered};
+	is($disordered, 0, "$what: each key is in order") or diag(join "\n", @disorder)
+	  unless $options{unordered};
 	note("$what: $repeated came again");
 	is($repeated, 0, "$what: nothing comes twice") if $options{once};
 	return $repeated;
