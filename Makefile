@@ -70,7 +70,7 @@ bench/latency: bench/latency.c
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)
-torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' script/torture
+torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' FAULTS='$(FAULTS)' script/torture
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent
 typedefs:     ; @script/typedefs

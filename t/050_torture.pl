@@ -1,7 +1,7 @@
 # Everything dies, again and again, while clients send.  Nothing committed is
 # lost, nothing else appears, every key is in order, and little comes twice.
 #
-#	make torture					KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5
+#	make torture KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5 FAULTS="slot broker"
 #
 # Without any of these it is a short run on either Kafka.
 
@@ -13,7 +13,7 @@ use Eventuate;
 use Time::HiRes qw(time);
 use Torture;
 
-my $long = grep { defined $ENV{$_} } qw(KILLS DURATION SEED KAFKA);
+my $long = grep { defined $ENV{$_} } qw(KILLS DURATION SEED KAFKA FAULTS);
 my $seed = $ENV{SEED} || int(rand 1_000_000) + 1;
 my @kinds = $long ? ($ENV{KAFKA} || 'real') : qw(mock real);
 
@@ -35,6 +35,7 @@ foreach my $kind (@kinds)
 	my $figures = eval {
 		$torture->begin;
 		$torture->break_things(
+			$ENV{FAULTS} ? (only => [ split ' ', $ENV{FAULTS} ]) : (),
 			kills => $ENV{KILLS} || ($long ? 100 : 12),
 			seconds => $ENV{DURATION} || ($long ? 600 : 15));
 		$torture->settle;
@@ -50,6 +51,11 @@ foreach my $kind (@kinds)
 	note(Torture::summary($figures, seed => $seed, kafka => $kind, seconds => int(time - $start)));
 	note("burst: $_") foreach @{ $figures->{list} || [] };
 	is($figures->{$_}, 0, "$kind Kafka: $_") foreach qw(lost phantom reordered damaged excess);
+	TODO:
+	{
+		local $TODO = 'a slot brings again what was published from the tables in the last step of its birth';
+		is($figures->{overlap}, 0, "$kind Kafka: overlap");
+	}
 	is(scalar @{ $figures->{problems} }, 0, "$kind Kafka: nothing else is wrong")
 	  or diag(join("\n", "seed $seed, $kind Kafka; what was seen is in $torture->{directory}", @{ $figures->{problems} }));
 	cmp_ok($figures->{messages}, '>', 100, "$kind Kafka: there was something to lose");

@@ -110,6 +110,9 @@ finds('of what was still running then', { excess => 2 }, records => [ @good, @ag
 	events => [ [ 'slot', 3000 ] ], samples => [ map { [ $_ * 20, 'streaming', 0, '101:103:101' ] } 0 .. 1000 ]);
 finds('after a crash in a recovery', {}, records => [ @again, map { [ 9000, @$_[ 1, 2 ] ] } @again ],
 	events => [ [ 'slot', 3000 ], [ 'publisher', 8000 ] ], samples => [ map { [ $_ * 20, 'recovering', 0 ] } 0 .. 1000 ]);
+is(finds('what a slot brings that was published from a table', {}, records => [ (map { [ 3100 + $_->[0], @$_[ 1, 2 ] ] } @good), @again ],
+		events => [ [ 'slot', 3000 ] ], samples => [ map { [ $_ * 20, $_ < 200 ? 'recovering' : 'streaming', 0 ] } 0 .. 1000 ])->{overlap},
+	8, 'is counted');
 finds("retries, that Kafka's idempotence drops", { excess => 8 }, records => [ @good, @good ]);
 is(finds('but a mock does not', {}, records => [ @good, @good ], mock => 1)->{retries}, 8, 'retries are counted');
 is(scalar @{ verdict(records => [ @good, [ @{ $again[0] }, 'k', 0, 0, 8 ] ], events => [ [ 'publisher', 45 ] ])->{problems} },

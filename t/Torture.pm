@@ -52,10 +52,10 @@ sub new
 {
 	my ($class, %options) = @_;
 	my $self = bless { clients => 5, pause => 40, seed => 1, events => [], later => [], %options }, $class;
+	my ($test) = $0 =~ m{([^/]+?)(\.pl)?$};
 	our $count;
 
-	$self->{directory} = PostgreSQL::Test::Utils::tempdir() unless defined $PostgreSQL::Test::Utils::log_path;
-	$self->{directory} //= "$PostgreSQL::Test::Utils::log_path/torture_" . ++$count;
+	$self->{directory} = "$PostgreSQL::Test::Utils::log_path/${test}_seen" . ++$count;
 	mkdir $self->{directory};
 	return $self;
 }
@@ -375,6 +375,10 @@ sub state
 sub break_things
 {
 	my ($self, %options) = @_;
+	foreach my $kind (@{ $options{only} || [] })
+	{
+		die "there is no fault \"$kind\"\n" unless $faults{$kind};
+	}
 	my @bag = map { ($_) x $faults{$_}{weight} } sort @{ $options{only} || [ keys %faults ] };
 	my $end = time + $options{seconds};
 
@@ -449,7 +453,7 @@ sub check
 
 	$self->{figures} = { map { $_ => 0 }
 		  qw(selves transactions committed aborted unknown survived messages records lost phantom reordered damaged
-		  duplicates bursts largest bound excess retries oldest) };
+		  duplicates bursts largest bound excess overlap retries oldest) };
 	$self->read_journals;
 	$self->read_truth;
 	$self->read_samples;
@@ -478,6 +482,7 @@ sub summary
 	  . "the largest $figures->{largest}"
 	  . ($figures->{largest} ? " ($figures->{largest_kind}, bound $figures->{bound})" : '')
 	  . ", beyond bounds $figures->{excess}"
+	  . ($figures->{overlap} ? ", by births $figures->{overlap}" : '')
 	  . ($figures->{retries} ? ", by retries $figures->{retries}" : '');
 }
 
@@ -558,7 +563,8 @@ sub read_samples
 	while (my $line = $self->{samples}->())
 	{
 		my ($ms, $state, $new_pid, $in_flight, $unconfirmed, $messages, $new_snapshot) = @$line;
-		push @{ $self->{seen} }, [ $ms, $state eq 'streaming' || $state eq 'catching up', $unconfirmed ];
+		# Of one that has gone, the view shows the state until the next comes.
+		push @{ $self->{seen} }, [ $ms, $new_pid && ($state eq 'streaming' || $state eq 'catching up'), $unconfirmed ];
 		if ($new_snapshot ne $snapshot)
 		{
 			my ($xmin, $xmax, $xip) = split /:/, $snapshot = $new_snapshot;
@@ -601,20 +607,19 @@ sub stored
 	return $txid < $xmin || ($txid < $xmax && !$xip->{$txid});
 }
 
-# Did the publisher still read from tables when this happened?
+# Did the publisher read from tables then, not from a slot?
 sub recovering
 {
-	my ($self, $event) = @_;
-
-	return $event->[3] if defined $event->[3];
-	my ($slot) = reverse grep { $_->[0] eq 'slot' && $_->[2] < $event->[1] } @{ $self->{ends} };
-	return $event->[3] = 0 unless $slot;
+	my ($self, $ms) = @_;
+	my ($slot) = reverse grep { $_->[0] eq 'slot' && $_->[2] < $ms } @{ $self->{ends} };
 	my $seen = $self->{seen};
-	for (my $i = last_before($seen, $event->[1]); $i >= 0 && $seen->[$i][0] > $slot->[2]; $i--)
+
+	return 0 unless $slot;
+	for (my $i = last_before($seen, $ms); $i >= 0 && $seen->[$i][0] > $slot->[2]; $i--)
 	{
-		return $event->[3] = 0 if $seen->[$i][1];
+		return 0 if $seen->[$i][1];
 	}
-	return $event->[3] = 1;
+	return 1;
 }
 
 sub read_records
@@ -710,14 +715,20 @@ sub blame
 	my @between = grep { $_->[2] >= $from && $_->[1] <= $to } @{ $self->{ends} };
 	my ($slot) = grep { $_->[0] eq 'slot' } @between;
 	my $event = $slot || $between[0];
-	return $self->excess($what, "came again without any reason, at $from and $to") unless $event;
+	if (!$event)
+	{
+		return $self->excess($what, "came again without any reason, at $from and $to") unless $self->recovering($from);
+		# Published from a table, and then by the new slot.
+		$self->{figures}{overlap}++;
+		return;
+	}
 
 	my $oldest = $event->[2] - $from;
 	$self->{figures}{oldest} = $oldest if $oldest > $self->{figures}{oldest};
 	my $burst = $self->{bursts}{ $event->[0] . ' ' . $event->[1] } //= { event => $event, count => 0, known => 0 };
 	$burst->{count}++;
 	# What was not stored may come again where there is no slot.
-	if ($slot || $self->recovering($event))
+	if ($slot || ($event->[3] //= $self->recovering($event->[1])))
 	{
 		$self->excess($what, 'was known to be published when the slot was lost')
 		  if $self->stored($event->[1] - 1000, $txid);
