@@ -393,29 +393,38 @@ still_running(XLogReaderState *reader)
 
 /*
  * Goes on with the search as far as that needs no waiting.  True: the slot is
- * consistent.  False with a blocker: that transaction must end first.  False
- * without: more WAL is needed; it was asked for.
+ * consistent.  False: not yet; "blocker" is a transaction that must end first,
+ * if one is known.
+ *
+ * PostgreSQL waits for the transactions of a record only until its snapshot is
+ * full.  A later record is processed at once, also the one that we ask for
+ * ourselves: it may be the consistent point, and what the caller publishes
+ * from the tables after that, decoding brings again.
  */
 bool
 ev_slot_birth_step(TransactionId *blocker)
 {
+	bool		asked = false;
+
 	*blocker = InvalidTransactionId;
 	while (!DecodingContextReady(decoding))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!record_held_back && next_record() == NULL)
 		{
-			XLogFlush(LogStandbySnapshot());
-			return false;
-		}
-		record_held_back = is_running_xacts(decoding->reader);
-		if (record_held_back)
-		{
-			*blocker = still_running(decoding->reader);
-			if (TransactionIdIsValid(*blocker))
+			if (asked)
 				return false;
-			record_held_back = false;
+			XLogFlush(LogStandbySnapshot());
+			asked = true;
+			continue;
 		}
+		if (is_running_xacts(decoding->reader))
+			*blocker = still_running(decoding->reader);
+		record_held_back = is_running_xacts(decoding->reader) &&
+			TransactionIdIsValid(*blocker) &&
+			SnapBuildCurrentState(decoding->snapshot_builder) < SNAPBUILD_FULL_SNAPSHOT;
+		if (record_held_back)
+			return false;
 		LogicalDecodingProcessRecord(decoding, decoding->reader);
 	}
 	return true;
