@@ -14,12 +14,6 @@ $node->safe_psql('postgres', 'SELECT eventuate_pause()');
 wait_for_state($node, 'postgres', 'paused');
 
 sub begin { $node->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '$_[0]'"); }
-sub blocked_by_another
-{
-	my ($known) = @_;
-	my $log;
-	return;
-}
 sub xid_of { return $node->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = '$_[0]'"); }
 
 # The slot is made in three steps; at each of them a transaction runs.
