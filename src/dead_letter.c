@@ -6,9 +6,7 @@
  * A dead letter is a row of eventuate.dead_letter.  It is committed, and on
  * disk, before the slot is confirmed past its message: a crash between the
  * two meets the row again by position and stores no second one.
- *
- * eventuate_retry() sends a letter again as it is, or mended, in the caller's
- * transaction, as a plain record; eventuate_discard() forgets it.
+ * What SQL does with letters is in letters.c.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -19,7 +17,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"

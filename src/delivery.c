@@ -10,8 +10,9 @@
  *
  * Promises: a transaction that Kafka has not acknowledged whole is never
  * behind the safe position.  When Kafka refuses a message for good, or a row
- * cannot be a message, nothing is skipped: its ticket stays open for ever, so
- * that the slot cannot pass it, and what follows is not sent.
+ * cannot be a message, nothing is skipped: its ticket stays open until it is
+ * stored as a dead letter.  With eventuate.on_refusal = stop that is for ever,
+ * and what follows is not sent.
  *
  * Kafka refuses a batch for one record in it; so records that come back are
  * sent again one by one before any is held to be refused.
@@ -370,12 +371,11 @@ try_again(void)
 
 /*
  * Stores what Kafka will never take, and lets its transactions go on.  Not in
- * a transaction.  True: there was something.
+ * a transaction.
  */
-bool
+void
 ev_delivery_store_letters(void)
 {
-	bool		any = ev_spool_count(letters) > 0;
 	EvSpooled	letter;
 
 	while (ev_spool_get(letters, &letter))
@@ -388,22 +388,19 @@ ev_delivery_store_letters(void)
 		pfree(record);
 		buried++;
 	}
-	return any;
 }
 
 /*
- * Takes all delivery reports that are there; true if there was one.  Where
- * records were refused this takes as long as it takes to find the culprit.
+ * Takes all delivery reports that are there.  Where records were refused this
+ * takes as long as it takes to find the culprit.
  */
-bool
+void
 ev_delivery_serve(void)
 {
-	bool		any = ev_producer_poll(take_report) > 0;
-
+	(void) ev_producer_poll(take_report);
 	if (ev_spool_count(suspects) > 0 || ev_refusal_any())
 		try_again();
 	show_counters();
-	return any;
 }
 
 /* Is nothing waiting for Kafka? */

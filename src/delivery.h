@@ -14,8 +14,8 @@
 extern const EvSink ev_delivery_sink;
 
 extern void ev_delivery_init(EvDatabase *database, void (*wait) (void));
-extern bool ev_delivery_serve(void);
-extern bool ev_delivery_store_letters(void);
+extern void ev_delivery_serve(void);
+extern void ev_delivery_store_letters(void);
 extern bool ev_delivery_idle(void);
 extern bool ev_delivery_full(void);
 extern XLogRecPtr ev_delivery_safe_lsn(void);

@@ -26,7 +26,6 @@
 #include "worker.h"
 
 /* In ms. */
-#define FALLBACK_POLL 100
 #define NAP 2
 
 /* When all that may be read was read, and when that was all there is. */
@@ -67,7 +66,7 @@ sleep_until_commit(EvDatabase *me)
 	pg_atomic_exchange_u32(&me->sleeping, 1);
 	if (ev_slot_caught_up() &&
 		pg_atomic_read_u64(&me->commit_lsn) <= GetFlushRecPtr(NULL))
-		ev_worker_wait(FALLBACK_POLL);
+		ev_worker_wait();
 	pg_atomic_exchange_u32(&me->sleeping, 0);
 }
 

@@ -7,8 +7,8 @@
  * is lost: a snapshot such that every message it sees is acknowledged by
  * Kafka.  It is stored now and then, behind the truth, never ahead of it.
  *
- * Every call here is a transaction of its own: never call one from a decoding
- * callback, nor inside of another transaction.
+ * Every call here is a transaction of its own, unless it says otherwise: never
+ * call one from a decoding callback, nor inside of another transaction.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -149,9 +149,22 @@ ev_progress_load(EvProgress *progress)
 	return found;
 }
 
+/* The current transaction's snapshot; it lasts as long as the process. */
+Datum
+ev_progress_transaction_snapshot(void)
+{
+	Datum		snapshot;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	snapshot = copy_snapshot(DirectFunctionCall1(pg_current_snapshot,
+												 (Datum) 0));
+	PopActiveSnapshot();
+	return snapshot;
+}
+
 /*
- * What is committed now, as a pg_snapshot that lasts as long as the process.
- * This transaction has no xid, so that nothing of ours is in its way.
+ * What is committed now, in a transaction of its own: it has no xid, so that
+ * nothing of ours is in its way.
  */
 Datum
 ev_progress_current_snapshot(void)
@@ -159,10 +172,7 @@ ev_progress_current_snapshot(void)
 	Datum		snapshot;
 
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	snapshot = copy_snapshot(DirectFunctionCall1(pg_current_snapshot,
-												 (Datum) 0));
-	PopActiveSnapshot();
+	snapshot = ev_progress_transaction_snapshot();
 	CommitTransactionCommand();
 	return snapshot;
 }

@@ -48,7 +48,6 @@
 #include "worker.h"
 
 /* All in ms. */
-#define FALLBACK_POLL 100
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
 #define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
@@ -147,7 +146,7 @@ static void
 wait_turn(void)
 {
 	turn();
-	ev_worker_wait(FALLBACK_POLL);
+	ev_worker_wait();
 	turn();
 }
 
@@ -228,7 +227,7 @@ rest(EvState state, const char *reason)
 		turn();
 		if (ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
-		ev_worker_wait(FALLBACK_POLL);
+		ev_worker_wait();
 	}
 }
 
@@ -301,14 +300,14 @@ publish(void)
 		}
 		if (ev_delivery_failure() != NULL)
 		{
-			ev_worker_wait(FALLBACK_POLL);
+			ev_worker_wait();
 			continue;
 		}
 		ev_pace_flush_commits(me);
 		if (!read_some())
 			ev_pace_wait(me);
 		else if (ev_delivery_full())
-			ev_worker_wait(FALLBACK_POLL);
+			ev_worker_wait();
 	}
 }
 

@@ -348,21 +348,6 @@ send_rows(const EvRecoveryHost *host, List *relations, Round *round)
 	return sent;
 }
 
-/* This transaction's snapshot, to last as long as the process. */
-static Datum
-current_snapshot(void)
-{
-	Datum		snapshot;
-	MemoryContext old_context;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	snapshot = PointerGetDatum(PG_DETOAST_DATUM_COPY(DirectFunctionCall1(pg_current_snapshot, (Datum) 0)));
-	MemoryContextSwitchTo(old_context);
-	PopActiveSnapshot();
-	return snapshot;
-}
-
 /* One round without a slot.  Replaces *known; returns what was sent. */
 static uint64
 run_round(const EvRecoveryHost *host, Datum *known)
@@ -376,7 +361,7 @@ run_round(const EvRecoveryHost *host, Datum *known)
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
 	relations = lock_outboxes();
-	round.now = current_snapshot();
+	round.now = ev_progress_transaction_snapshot();
 	sent = send_rows(host, relations, &round);
 	CommitTransactionCommand();
 	host->drain();
@@ -424,7 +409,7 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	ev_slot_import_snapshot(host->wait);
-	round.now = current_snapshot();
+	round.now = ev_progress_transaction_snapshot();
 	sent = send_rows(host, lock_outboxes(), &round);
 	CommitTransactionCommand();
 	host->drain();

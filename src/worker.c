@@ -36,6 +36,9 @@
 #include "shared.h"
 #include "worker.h"
 
+/* Should a wake-up be missed after all, it is by no more than this, in ms. */
+#define FALLBACK_POLL 100
+
 /* How long, in ms, a wanted restart is put off for what is under way. */
 #define RESTART_LIMIT 5000
 
@@ -287,13 +290,14 @@ wait_for(WaitEventSet *events, long timeout_ms)
 	}
 }
 
+/* Waits for anything at all, or the fallback. */
 void
-ev_worker_wait(long timeout_ms)
+ev_worker_wait(void)
 {
-	wait_for(all_events, timeout_ms);
+	wait_for(all_events, FALLBACK_POLL);
 }
 
-/* The same without the latch; what set it is seen at the next wait. */
+/* Waits without the latch; what set it is seen at the next wait. */
 void
 ev_worker_wait_deaf(long timeout_ms)
 {

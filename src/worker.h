@@ -26,7 +26,7 @@ extern bool ev_worker_restart_wanted(void);
 extern void ev_worker_check_requests(void);
 
 extern void ev_worker_watch(int fd);
-extern void ev_worker_wait(long timeout_ms);
+extern void ev_worker_wait(void);
 extern void ev_worker_wait_deaf(long timeout_ms);
 
 extern void ev_worker_show(EvState state, const char *reason);
