@@ -151,6 +151,37 @@ CREATE FUNCTION @extschema@.eventuate_produce(topic text, value jsonb, key bytea
 	AS 'MODULE_PATHNAME', 'eventuate_produce_jsonb_key'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+-- Messages as handlers of Eventuate Tram expect them: domain events, commands, replies.
+CREATE FUNCTION @extschema@.eventuate_publish(aggregate_type text, aggregate_id text, event_type text, event text, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_publish'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_publish(aggregate_type text, aggregate_id text, event_type text, event json, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_publish'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_publish(aggregate_type text, aggregate_id text, event_type text, event jsonb, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_publish_jsonb'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.eventuate_send_command(channel text, command_type text, command text, reply_to text DEFAULT NULL, resource text DEFAULT NULL, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send_command'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_send_command(channel text, command_type text, command json, reply_to text DEFAULT NULL, resource text DEFAULT NULL, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send_command'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_send_command(channel text, command_type text, command jsonb, reply_to text DEFAULT NULL, resource text DEFAULT NULL, headers jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_send_command_jsonb'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply text) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_reply'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply json) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_reply'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply jsonb) RETURNS text
+	AS 'MODULE_PATHNAME', 'eventuate_reply_jsonb'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 -- ---------------------------------------------------------------------
 -- Steering: for those to whom it is granted.
 -- ---------------------------------------------------------------------

@@ -52,6 +52,13 @@ ev_headers_append(StringInfo out, const char *name, const char *value,
 	append_member(out, name, strlen(name), value, length);
 }
 
+/* The same with a text. */
+void
+ev_headers_append_text(StringInfo out, const char *name, const text *value)
+{
+	ev_headers_append(out, name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
 /* Is the header's name this one? */
 static bool
 is_named(const JsonbValue *name, const char *expected)
@@ -60,23 +67,31 @@ is_named(const JsonbValue *name, const char *expected)
 		memcmp(name->val.string.val, expected, name->val.string.len) == 0;
 }
 
-/* Refuses a name that eventuate_send() itself gives a value. */
+/* Refuses a name that the function itself gives a value. */
 static void
-check_name(const JsonbValue *name)
+check_name(const JsonbValue *name, const EvHeaderRules *rules)
 {
-	static const char *const reserved[] = {
+	static const char *const always[] = {
 		EV_HEADER_ID, EV_HEADER_DATE, EV_HEADER_DESTINATION
 	};
+	const char *found = NULL;
 
-	for (int i = 0; i < lengthof(reserved); i++)
+	for (int i = 0; i < lengthof(always); i++)
 	{
-		if (is_named(name, reserved[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("header \"%s\" is reserved", reserved[i]),
-					 errdetail("eventuate_send() sets it for each message."),
-					 errhint("Leave it out, or choose another name.")));
+		if (is_named(name, always[i]))
+			found = always[i];
 	}
+	for (int i = 0; i < lengthof(rules->reserved) && rules->reserved[i] != NULL; i++)
+	{
+		if (is_named(name, rules->reserved[i]))
+			found = rules->reserved[i];
+	}
+	if (found != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header \"%s\" is reserved", found),
+				 errdetail("%s sets it for each message.", rules->function),
+				 errhint("Leave it out, or choose another name.")));
 }
 
 /* Throws; the hint depends on what else would have been possible. */
@@ -114,40 +129,91 @@ check_partition_id(const JsonbValue *value, text **key)
 }
 
 /*
- * Adds the caller's headers, in jsonb's order, to an object that is being
- * built.  *key is the argument "key" or NULL; afterwards it is the key of the
- * message.  PARTITION_ID is not added if only the argument gave it.
+ * Adds the caller's headers, in jsonb's order.  *key is as in
+ * ev_headers_begin().  Returns whether PARTITION_ID was among them.
  */
-void
-ev_headers_append_jsonb(StringInfo out, Jsonb *headers, text **key,
-						bool *has_partition_id)
+static bool
+append_jsonb(StringInfo out, Jsonb *headers, const EvHeaderRules *rules,
+			 text **key)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
 	JsonbIteratorToken token;
 	JsonbValue	name;
 	JsonbValue	value;
+	bool		has_partition_id = false;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("headers must be a JSON object"),
 				 errhint("Write headers like {\"name\": \"value\"}.")));
-	*has_partition_id = false;
 	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
 	{
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		check_name(&name);
+		check_name(&name, rules);
 		if (value.type != jbvString)
 			refuse_value(&name, "Write the value in double quotes, or leave the header out.");
 		if (is_named(&name, EV_HEADER_PARTITION_ID))
 		{
 			check_partition_id(&value, key);
-			*has_partition_id = true;
+			has_partition_id = true;
 		}
 		append_member(out, name.val.string.val, name.val.string.len,
 					  value.val.string.val, value.val.string.len);
+	}
+	return has_partition_id;
+}
+
+/*
+ * Begins the headers of a message: the caller's (NULL: none), then the key.
+ * *key is the key that the caller gave, or NULL; afterwards it is the value of
+ * PARTITION_ID, if there is one.  What follows is appended, and the object
+ * closed, by others.
+ */
+void
+ev_headers_begin(StringInfo out, Jsonb *given, const EvHeaderRules *rules,
+				 text **key)
+{
+	bool		has_partition_id = false;
+
+	initStringInfo(out);
+	if (given != NULL)
+		has_partition_id = append_jsonb(out, given, rules, key);
+	if (*key != NULL && !has_partition_id)
+		ev_headers_append_text(out, EV_HEADER_PARTITION_ID, *key);
+}
+
+/*
+ * Adds, under the names that they have in a reply, the headers of a request
+ * that only commands have: they go back to who sent it.  The request's headers
+ * are an object.
+ */
+void
+ev_headers_append_echoes(StringInfo out, Jsonb *request)
+{
+	static const int prefix_length = sizeof(EV_HEADER_COMMAND_PREFIX) - 1;
+	JsonbIterator *iterator = JsonbIteratorInit(&request->root);
+	JsonbIteratorToken token;
+	JsonbValue	name;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (name.val.string.len < prefix_length ||
+			memcmp(name.val.string.val, EV_HEADER_COMMAND_PREFIX, prefix_length) != 0)
+			continue;
+		if (value.type != jbvString)
+			refuse_value(&name, "Pass the headers of the command as they came.");
+		ev_headers_append(out,
+						  psprintf(EV_HEADER_ECHO_PREFIX "%.*s",
+								   name.val.string.len - prefix_length,
+								   name.val.string.val + prefix_length),
+						  value.val.string.val, value.val.string.len);
 	}
 }
 

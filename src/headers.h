@@ -11,10 +11,20 @@
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
+/* Names that the caller may not use, besides those of every message. */
+typedef struct EvHeaderRules
+{
+	const char *function;		/* which sets them, for messages */
+	const char *reserved[4];
+} EvHeaderRules;
+
+extern void ev_headers_begin(StringInfo out, Jsonb *given,
+							 const EvHeaderRules *rules, text **key);
 extern void ev_headers_append(StringInfo out, const char *name,
 							  const char *value, size_t length);
-extern void ev_headers_append_jsonb(StringInfo out, Jsonb *headers,
-									text **key, bool *has_partition_id);
+extern void ev_headers_append_text(StringInfo out, const char *name,
+								   const text *value);
+extern void ev_headers_append_echoes(StringInfo out, Jsonb *request);
 extern size_t ev_headers_record_size(Jsonb *headers);
 
 #endif							/* EV_HEADERS_H */

@@ -21,6 +21,24 @@
 #define EV_HEADER_DATE "DATE"
 #define EV_HEADER_DESTINATION "DESTINATION"
 
+/* Those of domain events, ... */
+#define EV_HEADER_EVENT_TYPE "event-type"
+#define EV_HEADER_AGGREGATE_TYPE "event-aggregate-type"
+#define EV_HEADER_AGGREGATE_ID "event-aggregate-id"
+
+/* ... of commands (that before the channel has two underscores), ... */
+#define EV_HEADER_COMMAND_PREFIX "command_"
+#define EV_HEADER_COMMAND_DESTINATION "command__destination"
+#define EV_HEADER_COMMAND_TYPE "command_type"
+#define EV_HEADER_COMMAND_RESOURCE "command_resource"
+#define EV_HEADER_COMMAND_REPLY_TO "command_reply_to"
+
+/* ... and of replies, which bring the command's headers back. */
+#define EV_HEADER_ECHO_PREFIX "commandreply_"
+#define EV_HEADER_REPLY_TO_MESSAGE_ID "reply_to_message_id"
+#define EV_HEADER_REPLY_OUTCOME "reply_outcome-type"
+#define EV_HEADER_REPLY_TYPE "reply_type"
+
 /* Buffers of ev_message_format_id and ev_message_format_date, with the NUL. */
 #define EV_ID_SIZE (EV_ID_LENGTH + 1)
 #define EV_DATE_SIZE 40

@@ -29,36 +29,25 @@
 #include "headers.h"
 #include "insert.h"
 #include "message.h"
+#include "send.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(eventuate_send);
 PG_FUNCTION_INFO_V1(eventuate_send_jsonb);
 PG_FUNCTION_INFO_V1(next_id);
 
-/*
- * The headers of a message: the caller's, then ours.  *key is the argument, or
- * NULL; afterwards it is the value of PARTITION_ID, if there is one.
- */
+/* The headers that every message has, behind those that are there already. */
 static text *
-message_headers(Jsonb *given, text **key, const text *channel, const char *id)
+finish_headers(StringInfo headers, const text *channel, const char *id)
 {
 	char		date[EV_DATE_SIZE];
-	bool		has_partition_id = false;
-	StringInfoData out;
 
-	initStringInfo(&out);
-	if (given != NULL)
-		ev_headers_append_jsonb(&out, given, key, &has_partition_id);
-	if (*key != NULL && !has_partition_id)
-		ev_headers_append(&out, EV_HEADER_PARTITION_ID,
-						  VARDATA_ANY(*key), VARSIZE_ANY_EXHDR(*key));
 	ev_message_format_date(date, ev_epoch_ms(GetCurrentTimestamp()));
-	ev_headers_append(&out, EV_HEADER_DATE, date, strlen(date));
-	ev_headers_append(&out, EV_HEADER_DESTINATION,
-					  VARDATA_ANY(channel), VARSIZE_ANY_EXHDR(channel));
-	ev_headers_append(&out, EV_HEADER_ID, id, EV_ID_LENGTH);
-	appendStringInfoChar(&out, '}');
-	return cstring_to_text_with_len(out.data, out.len);
+	ev_headers_append(headers, EV_HEADER_DATE, date, strlen(date));
+	ev_headers_append_text(headers, EV_HEADER_DESTINATION, channel);
+	ev_headers_append(headers, EV_HEADER_ID, id, EV_ID_LENGTH);
+	appendStringInfoChar(headers, '}');
+	return cstring_to_text_with_len(headers->data, headers->len);
 }
 
 /* Throws if the record would be too large; what counts is its UTF-8. */
@@ -100,19 +89,38 @@ insert_message(const char *function, text *id, text *channel, text *headers,
 	ev_shared_request_at_commit();
 }
 
+/*
+ * Sends a message, for the SQL function of the given name: arguments are
+ * checked, headers are begun and not closed, key is their PARTITION_ID or
+ * NULL.  Returns the id.  Throws whatever an INSERT of the caller's would.
+ */
+text *
+ev_send_message(const char *function, text *channel, text *key,
+				StringInfo headers, text *payload)
+{
+	char		id[EV_ID_SIZE];
+	text	   *id_text;
+	text	   *all_headers;
+
+	ev_shared_next_id(id);
+	id_text = cstring_to_text_with_len(id, EV_ID_LENGTH);
+	all_headers = finish_headers(headers, channel, id);
+	check_message_size(key, payload, all_headers);
+	insert_message(function, id_text, channel, all_headers, payload);
+	return id_text;
+}
+
 /* eventuate_send() with a payload of the given form. */
 static Datum
 send_message(FunctionCallInfo fcinfo, EvForm form)
 {
-	static const char function[] = "eventuate_send()";
-	char		id[EV_ID_SIZE];
-	text	   *id_text;
+	static const EvHeaderRules rules = {"eventuate_send()"};
 	text	   *channel;
 	text	   *payload;
 	text	   *key;
-	text	   *headers;
+	StringInfoData headers;
 
-	ev_check_server(function);
+	ev_check_server(rules.function);
 	ev_check_not_delayed(fcinfo, 4);
 	ev_check_not_null(fcinfo, 0, "channel");
 	ev_check_not_null(fcinfo, 1, "payload");
@@ -120,14 +128,10 @@ send_message(FunctionCallInfo fcinfo, EvForm form)
 	ev_check_topic(channel, "channel");
 	payload = ev_argument_text(fcinfo, 1, form);
 	key = ev_argument_text(fcinfo, 2, EV_FORM_TEXT);
-	ev_shared_next_id(id);
-	headers = message_headers(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3),
-							  &key, channel, id);
-	check_message_size(key, payload, headers);
-
-	id_text = cstring_to_text_with_len(id, EV_ID_LENGTH);
-	insert_message(function, id_text, channel, headers, payload);
-	PG_RETURN_TEXT_P(id_text);
+	ev_headers_begin(&headers, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3),
+					 &rules, &key);
+	PG_RETURN_TEXT_P(ev_send_message(rules.function, channel, key, &headers,
+									 payload));
 }
 
 Datum
