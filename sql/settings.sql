@@ -7,6 +7,7 @@ SELECT name, setting, unit, context, vartype, min_val, max_val
 FROM pg_settings
 WHERE name IN ('eventuate.kafka', 'eventuate.kafka_file',
 			   'eventuate.databases', 'eventuate.max_message_size',
+			   'eventuate.max_wal',
 			   'eventuate.queue_size', 'eventuate.record_timestamp')
 ORDER BY name COLLATE "C";
 
@@ -28,6 +29,9 @@ RESET ROLE;
 ALTER SYSTEM SET eventuate.max_message_size = 999;
 ALTER SYSTEM SET eventuate.queue_size = '1023kB';
 \set VERBOSITY default
+ALTER SYSTEM SET eventuate.max_wal = '15MB';
+ALTER SYSTEM SET eventuate.max_wal = -1;
+ALTER SYSTEM RESET eventuate.max_wal;
 ALTER SYSTEM SET eventuate.record_timestamp = 'create';
 ALTER SYSTEM SET eventuate.databases = 'a,,b';
 

@@ -111,9 +111,11 @@ copy_snapshot(Datum snapshot)
 	return copy;
 }
 
+/* Replaces what was read before. */
 static void
 read_row(EvProgress *progress)
 {
+	Datum		old_snapshot = progress->snapshot;
 	bool		isnull;
 
 	if (SPI_execute("SELECT snapshot, timeline, database, paused FROM eventuate.progress",
@@ -131,9 +133,14 @@ read_row(EvProgress *progress)
 	progress->database = DatumGetObjectId(result_column(3, &isnull));
 	progress->paused = DatumGetBool(result_column(4, &isnull));
 	known_timeline = progress->timeline;
+	if (old_snapshot != (Datum) 0)
+		pfree(DatumGetPointer(old_snapshot));
 }
 
-/* Reads the row; false: the extension is not installed in this database. */
+/*
+ * Reads the row into "progress", which is all zeroes or what was read before.
+ * False: the extension is not installed in this database.
+ */
 bool
 ev_progress_load(EvProgress *progress)
 {

@@ -12,7 +12,8 @@
 
 typedef struct EvProgress
 {
-	Datum		snapshot;		/* pg_snapshot: what it sees is published */
+	Datum		snapshot;		/* pg_snapshot: what it sees is published; 0:
+								 * taken over by somebody */
 	TimeLineID	timeline;		/* on which the slot was made; 0: none yet */
 	Oid			database;		/* whose progress this is */
 	bool		paused;

@@ -45,12 +45,14 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "wal_limit.h"
 #include "worker.h"
 
 /* All in ms. */
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
 #define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
+#define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
 
 /* How many records are read before the rest of the loop has its turn. */
 #define READ_BATCH 512
@@ -62,6 +64,9 @@ static char *kafka_fingerprint = NULL;
 /* Is there a producer to serve?  Is the slot open, to be confirmed? */
 static bool connected = false;
 static bool decoding = false;
+
+/* At rest or waiting for Kafka: is there no slot to go on from? */
+static bool without_slot = false;
 
 static void turn(void);
 
@@ -108,6 +113,20 @@ leave_for_good(void)
 	proc_exit(0);
 }
 
+/* A reason, NULL for none, and besides that there is no slot, if so. */
+static const char *
+explain(const char *reason)
+{
+	static char text[EV_ERROR_LENGTH];
+
+	if (!without_slot)
+		return reason;
+	snprintf(text, sizeof(text),
+			 "%s%sthere is no replication slot, messages will be published from the tables",
+			 reason ? reason : "", reason ? "; " : "");
+	return text;
+}
+
 /* Shows that nothing more can be sent, now or ever; false: it can. */
 static bool
 show_trouble(void)
@@ -115,7 +134,7 @@ show_trouble(void)
 	if (ev_delivery_failure() != NULL)
 		ev_worker_show(EV_STATE_STOPPED, ev_delivery_failure());
 	else if (ev_producer_state() == EV_KAFKA_DOWN)
-		ev_worker_show(EV_STATE_WAITING, ev_producer_error());
+		ev_worker_show(EV_STATE_WAITING, explain(ev_producer_error()));
 	else
 		return false;
 	return true;
@@ -187,6 +206,44 @@ check_requests(void)
 }
 
 /*
+ * Gives up a slot that holds back too much WAL.  One that is open may be in
+ * the middle of a transaction: another process does it then, before it opens
+ * the slot.  One that is being born is recovery's business.
+ */
+static void
+limit_wal(TimestampTz now)
+{
+	static TimestampTz looked_at = 0;
+
+	if (now - looked_at < WAL_INTERVAL * INT64CONST(1000) ||
+		(ev_slot_is_held() && !decoding))
+		return;
+	looked_at = now;
+	if (!ev_wal_limit_exceeded())
+		return;
+	if (decoding)
+		ev_worker_leave_and_come_back();
+	ev_wal_limit_give_up();
+	without_slot = true;
+}
+
+/*
+ * A slot that is being born holds back vacuum in the whole database.  It is
+ * not worth that while nothing can be sent: away with it.
+ */
+static void
+give_up_birth(TimestampTz now)
+{
+	static TimestampTz down_since = 0;
+
+	if (ev_producer_state() != EV_KAFKA_DOWN)
+		down_since = now;
+	else if (ev_slot_is_held() &&
+			 TimestampDifferenceExceeds(down_since, now, BIRTH_GRACE))
+		ev_worker_leave_and_come_back();
+}
+
+/*
  * Everything but reading, once.  May run inside a decoding callback: reading
  * is then in the middle of a transaction, which is not in the way of any of
  * this.  May end the process.
@@ -197,6 +254,7 @@ turn(void)
 	TimestampTz now;
 
 	check_requests();
+	limit_wal(GetCurrentTimestamp());
 	if (!connected)
 		return;
 	ev_delivery_serve();
@@ -215,39 +273,22 @@ turn(void)
 		if (!IsTransactionState())
 			ev_confirm_store_progress(now);
 	}
+	else
+		give_up_birth(now);
 }
 
 /* Waits, in a state of rest, for a request that ends it. */
 static void
 rest(EvState state, const char *reason)
 {
-	ev_worker_show(state, reason);
 	for (;;)
 	{
+		ev_worker_show(state, explain(reason));
 		turn();
 		if (ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
 		ev_worker_wait();
 	}
-}
-
-/*
- * A slot that is being born holds back vacuum in the whole database.  It is
- * not worth that while nothing can be sent: away with it.
- */
-static void
-give_up_birth(void)
-{
-	static TimestampTz down_since = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (ev_delivery_failure() != NULL)
-		ev_slot_release();
-	if (ev_producer_state() != EV_KAFKA_DOWN)
-		down_since = now;
-	else if (ev_slot_is_held() &&
-			 TimestampDifferenceExceeds(down_since, now, BIRTH_GRACE))
-		ev_worker_leave_and_come_back();
 }
 
 /* Waits until everything sent is acknowledged. */
@@ -258,8 +299,8 @@ drain(void)
 	{
 		if (show_trouble() && ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
-		if (!decoding)
-			give_up_birth();
+		if (!decoding && ev_delivery_failure() != NULL)
+			ev_slot_release();
 		wait_turn();
 	}
 }
@@ -333,6 +374,8 @@ check_permission(void)
 	if (progress.database != MyDatabaseId)
 		rest(EV_STATE_STOPPED,
 			 "database was copied; call eventuate_resume() if its messages are to be published from here");
+	without_slot = progress.timeline != 0 &&
+		ev_slot_status() == EV_SLOT_MISSING;
 	if (progress.paused)
 		rest(EV_STATE_PAUSED, NULL);
 	if (wal_level < WAL_LEVEL_LOGICAL)
@@ -434,6 +477,17 @@ slot_is_ours(EvSlotStatus status)
 	return status == EV_SLOT_GOOD && progress.timeline == timeline;
 }
 
+/* Publishes from the tables, and makes a slot. */
+static void
+recover(void)
+{
+	Datum		published = progress.snapshot;
+
+	/* Recovery's from now on, whatever is loaded meanwhile. */
+	progress.snapshot = (Datum) 0;
+	ev_recovery_run(&recovery_host, published);
+}
+
 /* Opens the slot; where there is none that is good, makes one first. */
 static void
 find_slot(void)
@@ -453,13 +507,14 @@ find_slot(void)
 					 errdetail("Messages are published from the tables, then from a new slot.")));
 		ev_slot_drop();
 		ev_worker_show(EV_STATE_RECOVERING, NULL);
-		ev_recovery_run(&recovery_host, progress.snapshot);
+		recover();
 		if (ev_delivery_failure() != NULL)
 			rest(EV_STATE_STOPPED, ev_delivery_failure());
 	}
 	ev_slot_open();
 	ev_confirm_begin(me, ev_slot_confirmed());
 	decoding = true;
+	without_slot = false;
 }
 
 static void

@@ -59,6 +59,7 @@
 #include "recovery.h"
 #include "row.h"
 #include "slot.h"
+#include "wal_limit.h"
 
 /* A round that sends fewer messages than this is short. */
 #define SHORT_ROUND 1000
@@ -372,7 +373,11 @@ run_round(const EvRecoveryHost *host, Datum *known)
 	return sent;
 }
 
-/* Makes a slot consistent; rounds go on while it has to wait. */
+/*
+ * Makes a slot consistent; rounds go on while it has to wait.  It begins again
+ * rather than hold back too much WAL: an orphaned prepared transaction can
+ * make it wait for ever.
+ */
 static uint64
 wait_for_slot(const EvRecoveryHost *host, Datum *known)
 {
@@ -386,6 +391,8 @@ wait_for_slot(const EvRecoveryHost *host, Datum *known)
 		TimestampTz start = GetCurrentTimestamp();
 
 		host->blocked(blocker);
+		if (ev_wal_limit_exceeded())
+			ev_slot_begin_birth_again();
 		if (start >= next_round)
 		{
 			sent += run_round(host, known);
@@ -428,6 +435,8 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 void
 ev_recovery_run(const EvRecoveryHost *host, Datum published)
 {
+	const char *from = DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
+														   published));
 	uint64		total = 0;
 	uint64		sent;
 
@@ -442,6 +451,6 @@ ev_recovery_run(const EvRecoveryHost *host, Datum published)
 		ereport(LOG,
 				(errmsg("published %llu messages from the tables",
 						(unsigned long long) total),
-				 errdetail("They were committed before replication slot \"%s\" began.",
-						   ev_slot_name(MyDatabaseId))));
+				 errdetail("They were committed after snapshot %s and before replication slot \"%s\" began; some of them may have been published before.",
+						   from, ev_slot_name(MyDatabaseId))));
 }

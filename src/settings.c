@@ -33,11 +33,15 @@
 /* librdkafka's largest request, without what a request has besides. */
 #define MAX_MESSAGE_SIZE (1000000000 - 1024)
 
+/* In MB: less is passed in a moment, with Kafka there. */
+#define LEAST_MAX_WAL 16
+
 char	   *ev_kafka = NULL;
 char	   *ev_kafka_file = NULL;
 char	   *ev_databases = NULL;
 int			ev_max_message_size = 1000000;
 int			ev_queue_size = 64 * 1024;
+int			ev_max_wal = 10 * 1024;
 int			ev_on_refusal = EV_REFUSAL_DEAD_LETTER;
 int			ev_refusal_grace = 300;
 int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
@@ -99,6 +103,17 @@ check_databases(char **newval, void **extra, GucSource source)
 	list_free(names);
 	pfree(text);
 	return accepted;
+}
+
+/* Check hook of eventuate.max_wal. */
+static bool
+check_max_wal(int *newval, void **extra, GucSource source)
+{
+	if (*newval == -1 || *newval >= LEAST_MAX_WAL)
+		return true;
+	GUC_check_errdetail("It must be -1, for no limit, or at least %d MB.",
+						LEAST_MAX_WAL);
+	return false;
 }
 
 /* The settings that are text. */
@@ -166,6 +181,19 @@ define_numbers(void)
 							PGC_SIGHUP,
 							GUC_UNIT_KB,
 							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("eventuate.max_wal",
+							"Sets how much WAL a replication slot may hold back before it is given up.",
+							"Messages are then published from the tables. -1 means no limit.",
+							&ev_max_wal,
+							10 * 1024,
+							-1,
+							MAX_KILOBYTES,
+							PGC_SIGHUP,
+							GUC_UNIT_MB,
+							check_max_wal,
 							NULL,
 							NULL);
 

@@ -26,6 +26,7 @@ extern char *ev_databases;
 extern int	ev_max_message_size;	/* bytes */
 extern int	ev_queue_size;		/* kB */
 extern int	ev_record_timestamp;	/* EvRecordTimestamp */
+extern int	ev_max_wal;			/* MB; -1: no limit */
 extern int	ev_on_refusal;		/* EvOnRefusal */
 extern int	ev_refusal_grace;	/* seconds */
 

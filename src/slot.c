@@ -106,6 +106,32 @@ ev_slot_status(void)
 	return status;
 }
 
+/*
+ * What this database's slot costs, born or not.  False: there is none that is
+ * ours, or none that holds anything.
+ */
+bool
+ev_slot_burden(EvSlotBurden *burden)
+{
+	XLogRecPtr	end = GetFlushRecPtr(NULL);
+	EvSlotStatus status = ev_slot_status();
+	ReplicationSlot *slot;
+	XLogRecPtr	restart_lsn;
+
+	if (status != EV_SLOT_GOOD && status != EV_SLOT_SYNCED)
+		return false;
+	slot = SearchNamedReplicationSlot(ev_slot_name(MyDatabaseId), true);
+	if (slot == NULL)
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	restart_lsn = slot->data.restart_lsn;
+	burden->confirmed = Max(slot->data.confirmed_flush, restart_lsn);
+	SpinLockRelease(&slot->mutex);
+	burden->held = end > restart_lsn ? end - restart_lsn : 0;
+	burden->unpublished = end > burden->confirmed ? end - burden->confirmed : 0;
+	return true;
+}
+
 /* Has a database a slot by our name? */
 bool
 ev_slot_exists(Oid database)
@@ -368,6 +394,15 @@ ev_slot_begin_birth(void)
 	MemoryContextSwitchTo(old_context);
 	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
 	record_held_back = false;
+}
+
+/* Begins anew from here: WAL that was held back so far is free. */
+void
+ev_slot_begin_birth_again(void)
+{
+	FreeDecodingContext(decoding);
+	ev_slot_release();
+	ev_slot_begin_birth();
 }
 
 static bool

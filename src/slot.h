@@ -22,11 +22,20 @@ typedef enum EvSlotStatus
 	EV_SLOT_FOREIGN				/* not made by us: another plugin or database */
 } EvSlotStatus;
 
+/* What a slot costs, in bytes of WAL. */
+typedef struct EvSlotBurden
+{
+	uint64		held;			/* cannot be removed for its sake */
+	uint64		unpublished;	/* of that: behind "confirmed" */
+	XLogRecPtr	confirmed;
+} EvSlotBurden;
+
 /* Called again and again while something must be waited for. */
 typedef void (*EvWaitCallback) (void);
 
 extern const char *ev_slot_name(Oid database);
 extern EvSlotStatus ev_slot_status(void);
+extern bool ev_slot_burden(EvSlotBurden *burden);
 extern bool ev_slot_exists(Oid database);
 extern bool ev_slot_available(void);
 extern int	ev_slot_limit(void);
@@ -44,6 +53,7 @@ extern void ev_slot_save(void);
 extern bool ev_slot_reached(XLogRecPtr position, XLogRecPtr target);
 
 extern void ev_slot_begin_birth(void);
+extern void ev_slot_begin_birth_again(void);
 extern bool ev_slot_birth_step(TransactionId *blocker);
 extern void ev_slot_import_snapshot(EvWaitCallback wait);
 extern void ev_slot_finish_birth(void);
