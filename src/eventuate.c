@@ -21,6 +21,7 @@
 #include "outbox.h"
 #include "settings.h"
 #include "shared.h"
+#include "table.h"
 
 PG_MODULE_MAGIC;
 
@@ -35,5 +36,6 @@ _PG_init(void)
 		return;
 	ev_shared_init();
 	ev_database_init();
+	ev_table_init();
 	ev_launcher_register();
 }

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -87,6 +88,14 @@ label_format(const char *label, EvFormat *format)
 	return false;
 }
 
+/* Can the table's rows be read from WAL by its own name? */
+static bool
+can_be_outbox(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_RELATION &&
+		get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT;
+}
+
 /* SECURITY LABEL FOR eventuate: who may, on what, and what it may say. */
 static void
 check_label(const ObjectAddress *object, const char *label)
@@ -106,8 +115,7 @@ check_label(const ObjectAddress *object, const char *label)
 	if (label == NULL)
 		return;
 	if (object->classId != RelationRelationId || object->objectSubId != 0 ||
-		get_rel_relkind(relid) != RELKIND_RELATION ||
-		get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
+		!can_be_outbox(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("only an ordinary table can have a label of provider \"eventuate\""),
@@ -117,6 +125,34 @@ check_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid label of provider \"eventuate\": \"%s\"", label),
 				 errhint("Write a JSON object with a known format, such as {\"format\": \"eventuate\"}.")));
+}
+
+/* Is the table labelled as an outbox? */
+bool
+ev_outbox_is_labelled(Oid relid)
+{
+	ObjectAddress address = {RelationRelationId, relid, 0};
+
+	return GetSecurityLabel(&address, "eventuate") != NULL;
+}
+
+/*
+ * Labels a table as an outbox, whoever the user is: the caller has made sure
+ * that this is right.  False: the table cannot be one.
+ */
+bool
+ev_outbox_label(Oid relid, EvFormat format)
+{
+	ObjectAddress address = {RelationRelationId, relid, 0};
+	char	   *label = psprintf("{\"format\": \"%s\"}", format_names[format]);
+
+	if (!can_be_outbox(relid))
+		return false;
+	SetSecurityLabel(&address, "eventuate", label);
+	CacheInvalidateRelcacheByRelid(relid);
+	CommandCounterIncrement();
+	pfree(label);
+	return true;
 }
 
 /* ---------------------------------------------------------------------

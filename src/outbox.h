@@ -43,6 +43,8 @@ typedef struct EvOutbox
 	const char *problem;		/* why no row of it can be read, or NULL */
 } EvOutbox;
 
+extern bool ev_outbox_is_labelled(Oid relid);
+extern bool ev_outbox_label(Oid relid, EvFormat format);
 extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
 
