@@ -53,8 +53,8 @@ installcheck: t/mock_kafka t/torture_client $(filter t/unit/%,$(PROVE_TESTS))
 t/mock_kafka: t/mock_kafka.c
 	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $< -lrdkafka
 
-t/torture_client: t/torture_client.c
-	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka
+t/torture_client: $(wildcard t/torture/*.c) $(wildcard t/torture/*.h)
+	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $(filter %.c,$^) -L$(libdir) -lpq -lrdkafka
 
 # The pure modules, as programs of their own under the sanitizers.
 t/unit/test_header_text t/unit/test_message: src/json.c
