@@ -32,7 +32,7 @@ ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
 TAP_TESTS = 1
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
 PROVE_TESTS = $(UNIT_TESTS) $(wildcard t/*.pl)
-EXTRA_CLEAN = t/mock_kafka t/torture_client bench/latency $(UNIT_TESTS) tmp_*
+EXTRA_CLEAN = t/mock_kafka t/proxy t/torture_client bench/latency $(UNIT_TESTS) tmp_*
 
 # Nothing here is worth inlining into a query: do without clang.
 override with_llvm = no
@@ -48,10 +48,13 @@ endif
 
 $(OBJS): $(wildcard src/*.h) Makefile
 
-installcheck: t/mock_kafka t/torture_client $(filter t/unit/%,$(PROVE_TESTS))
+installcheck: t/mock_kafka t/proxy t/torture_client $(filter t/unit/%,$(PROVE_TESTS))
 
 t/mock_kafka: t/mock_kafka.c
 	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $< -lrdkafka
+
+t/proxy: t/proxy.c
+	$(CC) -O1 -Wall -Wextra $(COPT) -o $@ $<
 
 t/torture_client: $(wildcard t/torture/*.c) $(wildcard t/torture/*.h)
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $(filter %.c,$^) -L$(libdir) -lpq -lrdkafka

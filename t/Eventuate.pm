@@ -21,6 +21,7 @@ package Eventuate;
 use strict;
 use warnings;
 
+use Eventuate::Proxy ();
 use Exporter 'import';
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
@@ -52,13 +53,17 @@ $SIG{$_} = sub { die "got SIG$_[0]\n" } foreach qw(INT TERM HUP);
 #	freeze, thaw		connections stay, nobody answers (SIGSTOP, SIGCONT)
 #	kill				the process dies at once; of a mock, the data too
 #	log_contents		what it had to say
+#	reset				of a mock or of a proxy: see t/Eventuate/Proxy.pm
 #
-# A mock has also: command("rtt 1 500"), see t/mock_kafka.c; it keeps at most
-# 5 MB or 100,000 messages in a partition.
+# A mock has also: command("rtt 1 500"), see t/mock_kafka.c, which returns what
+# the answer says besides "ok"; it keeps at most 5 MB or 100,000 messages in a
+# partition.
 #
 # A real one has also:
 #
 #	address				of another of its listeners, by name
+#	proxy				with real_kafka(proxied => 1): the way to it that can be
+#						broken, see t/Eventuate/Proxy.pm; a broker for new_node
 #	java				run one of Kafka's programs: class, arguments
 #	alter				ConfigCommand --alter: its further arguments
 #	partitions			what it knows of a topic's: partition => { leader, isrs, .. }
@@ -76,6 +81,7 @@ sub mock_kafka
 #						above as well, each for itself
 #	listeners			{ NAME => protocol }: besides the one without secrets,
 #						which everything in here talks to
+#	proxied				one more listener, behind a proxy
 #	format				further arguments of StorageTool format
 #	home				a directory that its files go to
 sub real_kafka
@@ -511,6 +517,7 @@ sub check_load
 # ---------------------------------------------------------------------
 package Eventuate::Broker;
 
+use IO::Handle ();
 use IO::Socket::INET ();
 use PostgreSQL::Test::Utils ();
 use POSIX ();
@@ -540,6 +547,40 @@ sub launch
 		Scalar::Util::weaken($brokers[-1]);
 	}
 	return;
+}
+
+# The same for a program that obeys lines; returns its first line.
+sub launch_obedient
+{
+	my ($self, $program, @arguments) = @_;
+
+	die "$program is missing: make $program\n" unless -x $program;
+	pipe(my $from_us, $self->{in}) && pipe($self->{out}, my $to_us)
+	  or die "no pipe: $!";
+	$self->launch($from_us, $to_us, $program, @arguments);
+	$self->{in}->autoflush(1);
+	return $self->answer;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my $out = $self->{out};
+	my $line = <$out>;
+
+	die "a program died: " . $self->log_contents . "\n" unless defined $line;
+	chomp $line;
+	return $line;
+}
+
+sub command
+{
+	my ($self, $line) = @_;
+
+	print { $self->{in} } "$line\n";
+	my ($ok, @answer) = split ' ', $self->answer;
+	die "\"$line\": $ok @answer\n" unless $ok eq 'ok';
+	return wantarray ? @answer : $answer[0];
 }
 
 # Send a signal, wait for the end.
@@ -604,7 +645,7 @@ sub path
 
 	$self->{number} //= ++$count;
 	return "$PostgreSQL::Test::Utils::log_path/${test}_$name$self->{number}.log"
-	  if $name eq 'mock' || $name eq 'kafka';
+	  if $name =~ /^(mock|kafka|proxy)$/;
 	return PostgreSQL::Test::Utils::tempdir($name);
 }
 
@@ -638,46 +679,14 @@ package Eventuate::Mock;
 
 our @ISA = ('Eventuate::Broker');
 
-use IO::Handle ();
-
 sub new
 {
 	my ($class, %options) = @_;
 	my $self = bless { size => $options{brokers} || 1 }, $class;
 
-	die "t/mock_kafka is missing: make t/mock_kafka\n"
-	  unless -x 't/mock_kafka';
 	$self->{log} = $self->path('mock');
-	pipe(my $from_us, $self->{in}) && pipe($self->{out}, my $to_us)
-	  or die "no pipe: $!";
-	$self->launch($from_us, $to_us, 't/mock_kafka', $self->{size});
-	$self->{in}->autoflush(1);
-	close $from_us;
-	close $to_us;
-	$self->{brokers} = $self->answer;
+	$self->{brokers} = $self->launch_obedient('t/mock_kafka', $self->{size});
 	return $self;
-}
-
-sub answer
-{
-	my ($self) = @_;
-	my $out = $self->{out};
-	my $line = <$out>;
-
-	die 'the mock broker died: ' . $self->log_contents . "\n"
-	  unless defined $line;
-	chomp $line;
-	return $line;
-}
-
-sub command
-{
-	my ($self, $line) = @_;
-
-	print { $self->{in} } "$line\n";
-	my $answer = $self->answer;
-	die "mock broker, \"$line\": $answer\n" unless $answer eq 'ok';
-	return;
 }
 
 sub stop
@@ -699,6 +708,21 @@ sub create_topic
 	my ($self, $name, $partitions) = @_;
 	$self->command("topic $name " . ($partitions || 4));
 	return;
+}
+
+# As Eventuate::Proxy's; all of them, while answers are late.
+sub reset
+{
+	my ($self, $answer) = @_;
+
+	if ($answer)
+	{
+		$self->command("rtt $_ 100") foreach 1 .. $self->{size};
+		Time::HiRes::sleep(0.1);
+	}
+	my $count = $self->command('reset');
+	$self->command("rtt $_ 0") foreach 1 .. $self->{size};
+	return ($count, 0);
 }
 
 # ---------------------------------------------------------------------
@@ -732,12 +756,18 @@ sub new
 	return $self;
 }
 
+sub listeners_at
+{
+	my (%addresses) = @_;
+	return join ',', map { "$_://$addresses{$_}" } sort keys %addresses;
+}
+
 # Write its configuration and format its data.
 sub prepare
 {
 	my ($class, %options) = @_;
 	my $self = bless {}, $class;
-	my %listeners = %{ $options{listeners} || {} };
+	my %listeners = (%{ $options{listeners} || {} }, $options{proxied} ? (PROXIED => 'PLAINTEXT') : ());
 	my ($id, @controllers) = ($options{id}, @{ $options{controllers} });
 	my $replicas = @controllers;
 	my $voters = join ',', map { "$_\@127.0.0.1:$controllers[$_ - 1]" } 1 .. $replicas;
@@ -753,7 +783,13 @@ sub prepare
 	$self->{addresses} = { PLAINTEXT => $self->{brokers} };
 	my ($sockets, @ports) = ports(scalar keys %listeners);
 	$self->{addresses}{$_} = '127.0.0.1:' . shift @ports foreach sort keys %listeners;
-	my $advertised = join ',', map { "$_://$self->{addresses}{$_}" } sort keys %{ $self->{addresses} };
+	my $bound = listeners_at(%{ $self->{addresses} });
+	if ($options{proxied})
+	{
+		$self->{proxy} = Eventuate::Proxy->new($self->{addresses}{PROXIED});
+		$self->{addresses}{PROXIED} = $self->{proxy}->brokers;
+	}
+	my $advertised = listeners_at(%{ $self->{addresses} });
 	my $protocols = join ',', 'CONTROLLER:PLAINTEXT', 'PLAINTEXT:PLAINTEXT',
 	  map { "$_:$listeners{$_}" } sort keys %listeners;
 	my $in_sync = $replicas > 1 ? 2 : 1;
@@ -764,7 +800,7 @@ sub prepare
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$voters
-listeners=$advertised,CONTROLLER://127.0.0.1:$controllers[$id - 1]
+listeners=$bound,CONTROLLER://127.0.0.1:$controllers[$id - 1]
 advertised.listeners=$advertised
 listener.security.protocol.map=$protocols
 controller.listener.names=CONTROLLER
@@ -816,6 +852,11 @@ sub java
 sub address
 {
 	return $_[0]{addresses}{ $_[1] } || die "no listener $_[1]\n";
+}
+
+sub proxy
+{
+	return $_[0]{proxy};
 }
 
 sub launch_broker

@@ -5,10 +5,12 @@
  *
  * A process of its own, so that what it has stored survives the PostgreSQL
  * under test.  It prints its bootstrap address, then obeys the lines that it
- * reads from stdin and answers each with "ok" or "error: why":
+ * reads from stdin and answers each with "ok", with "reset" also how many, or
+ * with "error: why":
  *
  *		down BROKER							drop connections, refuse new ones
  *		up BROKER
+ *		reset								reset every connection (RST)
  *		rtt BROKER MS						delay of every answer
  *		topic NAME PARTITIONS				create a topic
  *		leader TOPIC PARTITION BROKER		move a partition; -1: no leader
@@ -22,9 +24,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -44,6 +49,31 @@ push_errors(rd_kafka_mock_cluster_t *cluster, int api_key, int code, int count)
 	rd_kafka_mock_push_request_errors_array(cluster, (int16_t) api_key,
 											(size_t) count, errors);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/*
+ * Reset the connections that clients have; returns how many.  Every TCP
+ * socket of this process that has a peer is one.  The cluster's thread finds
+ * them broken, and closes them.
+ */
+static int
+reset_connections(void)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	struct rlimit limit;
+	int			count = 0;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int fd = 0; fd < (int) limit.rlim_cur && fd < 10000; fd++)
+	{
+		struct sockaddr_in peer;
+		socklen_t	size = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *) &peer, &size) == 0 &&
+			peer.sin_family == AF_INET && connect(fd, &nobody, sizeof(nobody)) == 0)
+			count++;
+	}
+	return count;
 }
 
 static rd_kafka_resp_err_t
@@ -105,8 +135,14 @@ main(int argc, char **argv)
 	while (fgets(line, sizeof(line), stdin) != NULL &&
 		   strncmp(line, "quit", 4) != 0)
 	{
-		rd_kafka_resp_err_t result = obey(cluster, line);
+		rd_kafka_resp_err_t result;
 
+		if (strcmp(line, "reset\n") == 0)
+		{
+			printf("ok %d\n", reset_connections());
+			continue;
+		}
+		result = obey(cluster, line);
 		if (result == RD_KAFKA_RESP_ERR_NO_ERROR)
 			printf("ok\n");
 		else

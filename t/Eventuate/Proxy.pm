@@ -1,0 +1,35 @@
+# A way to a real Kafka that can be broken: real_kafka(proxied => 1)->proxy
+#
+#	brokers				where it listens
+#	reset				resets (RST) every connection
+#	reset(1)			waits for up to 0.3 s until Kafka answers something, and
+#						resets that connection instead of passing the answer on
+#
+# reset returns how many connections it hit, and how many of them had a request
+# that was not answered.
+
+package Eventuate::Proxy;
+
+use strict;
+use warnings;
+
+our @ISA = ('Eventuate::Broker');
+
+sub new
+{
+	my ($class, $server) = @_;
+	my $self = bless {}, $class;
+	my ($port) = $server =~ /:(\d+)$/;
+
+	$self->{log} = $self->path('proxy');
+	$self->{brokers} = '127.0.0.1:' . $self->launch_obedient('t/proxy', $port);
+	return $self;
+}
+
+sub reset
+{
+	my ($self, $answer) = @_;
+	return $self->command($answer ? 'swallow 300' : 'reset');
+}
+
+1;
