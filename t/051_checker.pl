@@ -26,7 +26,7 @@ sub verdict
 	my $start = 1_000_000;
 	my $offset = 0;
 
-	return Torture::check(
+	return Torture::Check::check(
 		start => $start,
 		mock => $given{mock} // 0,
 		events => [ map { [ $_->[0], $start + $_->[1], $start + ($_->[2] // $_->[1]) ] } @{ $given{events} || [] } ],
@@ -65,7 +65,7 @@ my @aborted = map { [ $_ == 3 ? 'A' : 'C', 1, $_, $_ ] } 1 .. 4;
 my @without = map { [ 1, $_, 2, 0, 100 + $_ ] } 1, 2, 4;
 finds('an aborted transaction', { phantom => 2 }, journal => \@aborted, truth => \@without, records => \@good);
 finds('without its records', {}, journal => \@aborted, truth => \@without, records => [ @good[ 0 .. 3, 6, 7 ] ]);
-finds('a savepoint that was rolled back', { phantom => 1 }, records => [ @good, [ 50, 4, $Torture::undone ] ]);
+finds('a savepoint that was rolled back', { phantom => 1 }, records => [ @good, [ 50, 4, $Torture::Check::undone ] ]);
 finds('a record too many', { phantom => 1 }, records => [ @good, [ 50, 4, 2 ] ]);
 finds('what nobody sent', { phantom => 1 }, records => [ @good, [ 50, 5, 0 ] ]);
 
@@ -90,7 +90,19 @@ finds('turns in the wrong order', { reordered => 3 }, truth => \@turns, records 
 my @late = map { [ 'C', 1, $_, $_ == 2 ? 9 : $_ ] } 1 .. 4;
 finds('a transaction that was prepared for long', {}, journal => \@late, records => [ @good[ 0, 1, 4 .. 7, 2, 3 ] ]);
 finds('in the wrong order', { reordered => 4 }, journal => \@late, records => \@good);
-finds('where tables were read', {}, journal => \@late, records => \@good, events => [ [ 'slot', 5 ] ]);
+my @recovering = map { [ $_ * 20, 'recovering', 0 ] } 0 .. 1000;
+finds('where tables were read', {}, journal => \@late, records => \@good, events => [ [ 'slot', 5 ] ], samples => \@recovering);
+finds('where they were read no more', { reordered => 4 }, journal => \@late, records => \@good,
+	events => [ [ 'slot', 5 ] ], samples => [ map { [ $_ * 2, $_ < 5 ? 'recovering' : 'streaming', 0 ] } 0 .. 1000 ]);
+# Transaction 2 ends before 4 begins.
+my @early = map { [ 'C', 1, $_, $_ == 2 ? 3 : $_ ] } 1, 2, 4;
+my @three = map { [ 1, $_, 2, 0, 100 + $_ ] } 1, 2, 4;
+finds('tables, in the order of ids', {}, journal => \@early, truth => \@three, records => [ @good[ 0 .. 3, 6, 7 ] ],
+	events => [ [ 'slot', 5 ] ], samples => \@recovering);
+finds('tables, what did not overlap', { reordered => 2 }, journal => \@early, truth => \@three, records => [ @good[ 0, 1, 6, 7, 2, 3 ] ],
+	events => [ [ 'slot', 5 ] ], samples => \@recovering);
+finds('tables, turns', { reordered => 3 }, truth => \@turns, records => [ map { [ 10, $_, 0, 'turn', 0, 5 - $_ ] } 1 .. 4 ],
+	events => [ [ 'slot', 5 ] ], samples => \@recovering);
 
 my @again = map { [ 5000 + $_->[0], @$_[ 1, 2 ] ] } @good;
 finds('duplicates of nobody', { excess => 8 }, records => [ @good, @again ]);
@@ -108,6 +120,9 @@ finds('of what was stored before that', { excess => 4 }, records => [ @good, @ag
 	events => [ [ 'slot', 3000 ] ], samples => [ map { [ $_ * 20, 'streaming', 0, '103:103:' ] } 0 .. 1000 ]);
 finds('of what was still running then', { excess => 2 }, records => [ @good, @again ],
 	events => [ [ 'slot', 3000 ] ], samples => [ map { [ $_ * 20, 'streaming', 0, '101:103:101' ] } 0 .. 1000 ]);
+finds('after a promotion', {}, records => [ @good, @again ], events => [ [ 'promote', 3000 ] ]);
+finds('of what was stored before that, too', { excess => 4 }, records => [ @good, @again ],
+	events => [ [ 'promote', 3000 ] ], samples => [ map { [ $_ * 20, 'streaming', 0, '103:103:' ] } 0 .. 1000 ]);
 finds('after a crash in a recovery', {}, records => [ @again, map { [ 9000, @$_[ 1, 2 ] ] } @again ],
 	events => [ [ 'slot', 3000 ], [ 'publisher', 8000 ] ], samples => [ map { [ $_ * 20, 'recovering', 0 ] } 0 .. 1000 ]);
 is(finds('what a slot brings that was published from a table', {}, records => [ (map { [ 3100 + $_->[0], @$_[ 1, 2 ] ] } @good), @again ],
@@ -140,7 +155,7 @@ sub now_found
 {
 	my ($name, %expected) = @_;
 	$torture->read_back;
-	my $figures = Torture::check($torture->evidence);
+	my $figures = Torture::Check::check($torture->evidence);
 	my %found = map { $_ => $figures->{$_} } grep { $figures->{$_} } qw(lost phantom reordered damaged excess duplicates retries);
 	is_deeply(\%found, \%expected, $name) or diag(join("\n", @{ $figures->{problems} }));
 	return $figures;

@@ -7,6 +7,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,15 +23,31 @@ static int	held = 0;
 static bool held_commits;
 static int	held_for;
 
+/*
+ * Ends a prepared transaction, however often the connection is lost.  It may be
+ * gone already, with the answer, or with a primary that alone had it.
+ */
 static void
 finish_prepared(int number, bool commit)
 {
 	int			order = ++last_number;
-	bool		prepared;
+	bool		prepared = true;
 
-	for (;;)
+	while (prepared)
 	{
-		if (run("%s PREPARED 't%d.%d'", commit ? "COMMIT" : "ROLLBACK", me, number))
+		char		query[100];
+		PGresult   *result;
+		const char *state;
+
+		snprintf(query, sizeof(query), "%s PREPARED 't%d.%d'", commit ? "COMMIT" : "ROLLBACK", me, number);
+		result = PQexec(connection, query);
+		state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+		if (state != NULL && strcmp(state, "42704") == 0)
+		{
+			PQclear(result);
+			break;
+		}
+		if (done(result))
 		{
 			note(commit ? 'C' : 'A', number, order);
 			return;
@@ -40,8 +57,6 @@ finish_prepared(int number, bool commit)
 			if (lost_connection())
 				connect_again();
 		} while (!is_prepared(number, &prepared));
-		if (!prepared)
-			break;
 	}
 	note(commit ? 'U' : 'A', number, order);
 }
