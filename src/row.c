@@ -312,9 +312,13 @@ read_record_headers(RowReader *reader, EvMessage *message)
 		if (token == WJB_KEY)
 			fine = header_name(reader, &value, &headers[count]);
 		else if (token == WJB_VALUE)
-			fine = header_value(reader, &value, false, &headers[count++]);
+			fine = header_value(reader, &value, false, &headers[count]);
 		else if (token == WJB_ELEM)
-			fine = read_array_header(reader, &value, &headers[count++]);
+			fine = read_array_header(reader, &value, &headers[count]);
+
+		/* Of a malformed row the headers before the bad one are kept. */
+		if (fine && (token == WJB_VALUE || token == WJB_ELEM))
+			count++;
 	}
 	if (!fine && reader->reason == NULL)
 		reader->reason = "a header is neither a string nor {\"key\", \"value\"} nor {\"key\", \"base64\"}";

@@ -78,6 +78,12 @@ is($node->safe_psql('postgres', q{SELECT message_id, topic, convert_from(value, 
 ($status, $out, $err) = $node->psql('postgres', "SELECT eventuate_retry(id) FROM eventuate.dead_letter");
 like($err, qr/is a row that never was a message/, 'which cannot be sent as it is');
 $node->safe_psql('postgres', q{SELECT eventuate_discard(id) FROM eventuate.dead_letter});
+$node->safe_psql('postgres', q{
+	INSERT INTO eventuate.record (topic, headers) VALUES ('small', '[{"key": "a", "value": "b"}, 1]'), ('small', '[{"key": "a"}]'), ('small', '{"a": "b", "c": 1}')});
+wait_caught_up($node);
+is($node->safe_psql('postgres', q{SELECT headers FROM eventuate.dead_letter ORDER BY id}),
+	qq([{"key": "a", "value": "b"}]\n\n[{"key": "a", "value": "b"}]), 'with the headers before the one that is none');
+$node->safe_psql('postgres', q{SELECT eventuate_discard(id) FROM eventuate.dead_letter});
 
 # Privileges.
 $node->safe_psql('postgres', 'CREATE ROLE app; CREATE ROLE steward; GRANT EXECUTE ON FUNCTION eventuate_discard TO steward');
