@@ -1,0 +1,153 @@
+# Real services on Eventuate Tram, the newest version and the oldest, on tables
+# of ours and on tables of theirs: what they send and what SQL sends reaches the
+# handlers of each of them, and answers find their way back.
+
+use strict;
+use warnings;
+
+use lib 't';
+use Eventuate;
+use Tram;
+
+# Tram 0.27 finds its tables only where the database is called like the schema.
+my $kafka = real_kafka();
+my %node;
+foreach my $tables (qw(own adopted))
+{
+	my $node = $node{$tables} =
+	  new_node($tables, kafka => $kafka, extension => 0, conf => "listen_addresses = '127.0.0.1'\nmax_connections = 40\n");
+	$node->safe_psql('postgres', 'CREATE DATABASE eventuate');
+	create_tram_outbox($node, 'eventuate') if $tables eq 'adopted';
+	$node->safe_psql('eventuate', 'CREATE EXTENSION eventuate');
+	create_tram_tables($node, 'eventuate', 'app');
+}
+my %service = tram_services(
+	$kafka,
+	map {
+		my $tables = $_;
+		map { { name => "$_-$tables", tram => $_, node => $node{$tables}, database => 'eventuate', user => 'app' } }
+		  qw(newest oldest)
+	} sort keys %node);
+my @services = sort keys %service;
+
+sub sql
+{
+	my ($tables, $query) = @_;
+	return $node{$tables}->safe_psql('eventuate', $query, extra_params => [ '-U', 'app' ]);
+}
+
+# ---------------------------------------------------------------------
+# Domain events: all consume what each has published, and SQL, and a producer
+# of Tram 0.24
+# ---------------------------------------------------------------------
+my %events;
+foreach my $name (@services)
+{
+	$service{$name}->order('publish', $name, $_, 5) foreach 0, 5;
+	$service{$name}->order('fail');
+	$events{$name} = [ map { "$_|é \"$name\"|t-" . ($_ < 5 ? 0 : 5) } 0 .. 9 ];
+}
+foreach my $tables (sort keys %node)
+{
+	sql($tables, qq{
+		SELECT eventuate_publish('test.Order', 'sql-$tables', 'eventuate.test.OrderCreated',
+			jsonb_build_object('number', n, 'note', E'\\u00e9 "\\\\\\\\'), '{"trace": "sql"}')
+		FROM generate_series(0, 9) AS n;});
+	$events{"sql-$tables"} = [ map { "$_|é \"\\\\|sql" } 0 .. 9 ];
+
+	sql($tables, qq{
+		INSERT INTO eventuate.message(id, destination, headers, payload, creation_time)
+		SELECT id, 'test.Order', format('{"PARTITION_ID":"old-$tables","event-aggregate-type":"test.Order",'
+				'"DATE":"Tue, 7 Apr 2020 01:02:03 GMT","event-aggregate-id":"old-$tables",'
+				'"event-type":"eventuate.test.OrderCreated","DESTINATION":"test.Order","ID":"%s"}', id),
+			format('{"number":%s,"note":"old"}', n), ROUND(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000)
+		FROM generate_series(0, 9) AS n, format('0000018bcfe5687b-$tables-%s', n) AS id});
+	$events{"old-$tables"} = [ map { "$_|old|" } 0 .. 9 ];
+}
+my @records = wait_for_records($kafka, 'test.Order', 10 * keys %events);
+is(scalar @records, 10 * keys %events, 'each event is published once');
+foreach my $name (@services)
+{
+	$service{$name}->wait_for("event|$_|9") foreach keys %events;
+	my %received;
+	push @{ $received{ $_->[0] } }, $_->[1] foreach map { /^event\|([^|]*)\|(.*)/ ? [ $1, $2 ] : () } $service{$name}->said;
+	is_deeply(\%received, \%events, "$name: each event comes once, those of an aggregate in order");
+}
+
+# ---------------------------------------------------------------------
+# Commands: from Java to Java, from SQL to Java, from Java to SQL
+# ---------------------------------------------------------------------
+my $replies = 0;
+foreach my $i (0 .. $#services)
+{
+	my ($name, $other) = @services[ $i, $i - 1 ];
+	my ($tables) = $name =~ /-(\w+)/;
+	my $java = $service{$name};
+	my ($id, @received);
+
+	$java->order('command', "commands-$other", 100 + $i);
+	($id) = $java->wait_for('sent') =~ /\|(.*)/;
+	is($java->wait_for("reply|$id"),
+		"reply|$id|SUCCESS|eventuate.test.Reserved|{\"amount\":" . (100 + $i) . ',"path":"7"}',
+		"$name: $other answers its command");
+
+	$id = sql($tables, qq{SELECT eventuate_send_command('commands-$name', 'eventuate.test.Reserve', '{"amount": 2000}',
+		'sql-replies', '/customers/8')});
+	@received = wait_for_records($kafka, 'sql-replies', ++$replies);
+	($_) = grep { index($_->{value}, $id) >= 0 } @received or die "no reply to $id";
+	my $reply = JSON::PP::decode_json($_->{value});
+	is($reply->{payload}, '{"amount":2000,"path":"8"}', "$name: it answers a command of SQL");
+	is_deeply(
+		{ map { ($_ => $reply->{headers}{$_}) } grep { /reply/ } keys %{ $reply->{headers} } },
+		{
+			'reply_to_message_id' => $id,
+			'reply_outcome-type' => 'FAILURE',
+			'reply_type' => 'eventuate.test.Reserved',
+			'commandreply_type' => 'eventuate.test.Reserve',
+			'commandreply_resource' => '/customers/8',
+			'commandreply_reply_to' => 'sql-replies',
+			'commandreply__destination' => "commands-$name"
+		},
+		"$name: with everything a reply has");
+}
+
+# ---------------------------------------------------------------------
+# Sagas: a participant in Java, then one in SQL, which answers in the database
+# of the service's
+# ---------------------------------------------------------------------
+$service{$_}->order('saga', 1), $service{$_}->order('saga', 2) foreach @services;
+foreach my $record (wait_for_records($kafka, 'sql-participant', 2 * @services))
+{
+	my ($tables) = $record->{value} =~ /"command_saga_type":"OrderSaga-\w+-(\w+)"/;
+	my $value = $record->{value} =~ s/'/''/gr;
+	sql($tables, qq{
+		SELECT eventuate_reply(message->'headers', outcome, 'io.eventuate.tram.commands.common.' || initcap(outcome), '{}')
+		FROM (SELECT '$value'::jsonb) AS r (message),
+			LATERAL (SELECT CASE (message->>'payload')::jsonb->>'order' WHEN '1' THEN 'SUCCESS' ELSE 'FAILURE' END) AS o (outcome)});
+}
+foreach my $name (@services)
+{
+	my $java = $service{$name};
+	my ($tables) = $name =~ /-(\w+)/;
+
+	$java->wait_for('saga accepted');
+	$java->wait_for('saga rejected');
+	is_deeply([ sort grep { /^saga/ } $java->said ],
+		[ sort('saga created|1', 'saga created|2', 'saga reserve|1', 'saga reserve|2', 'saga release|2',
+			'saga accepted|1', 'saga rejected|2') ],
+		"$name: a saga goes to its end, another back");
+	wait_for_query($node{$tables}, 'eventuate',
+		"SELECT count(*) FROM eventuate.saga_instance WHERE saga_type = 'OrderSaga-$name' AND end_state", 2);
+}
+
+# ---------------------------------------------------------------------
+# Nothing was refused, nothing was sent twice
+# ---------------------------------------------------------------------
+foreach my $tables (sort keys %node)
+{
+	wait_caught_up($node{$tables}, 'eventuate');
+	is($node{$tables}->safe_psql('eventuate', 'SELECT count(*) FROM eventuate.dead_letter'),
+		0, "$tables: no dead letters");
+}
+
+done_testing();
