@@ -92,10 +92,11 @@ is(scalar(keys %ids), 3000, 'a slow Kafka loses nothing either');
 $position = log_position($node);
 my $long = $node->background_psql('postgres');
 $long->query_safe(q{BEGIN; SELECT eventuate_send('long', 'x', 'k')});
-write_wal(2 * $limit);
-wait_caught_up($node);
-send_message('beside a long transaction');
-wait_caught_up($node);
+foreach my $i (1 .. 8)
+{
+	write_wal($limit / 4);
+	wait_caught_up($node);
+}
 cmp_ok(
 	$node->safe_psql('postgres',
 		q{SELECT (pg_current_wal_lsn() - restart_lsn) / 1024 / 1024 FROM pg_replication_slots}),
