@@ -124,9 +124,9 @@ ev_confirm_store_progress(TimestampTz now)
 			return;
 		taken = ev_delivery_acknowledged();
 		snapshot = ev_progress_current_snapshot();
-		behind = GetXLogInsertRecPtr();
+		behind = ev_horizon_inserted();
 	}
-	if (!ev_slot_reached(confirmed, behind))
+	if (confirmed < behind)
 		return;
 	ev_horizon(&timeline);
 	if (ev_progress_store(snapshot, timeline))

@@ -40,8 +40,8 @@
 
 #include "compat.h"
 #include "database.h"
+#include "horizon.h"
 #include "shared.h"
-#include "slot.h"
 
 /* How long, in ms, a command waits for our processes. */
 #define WAIT_LIMIT 5000
@@ -198,7 +198,7 @@ static bool
 everything_is_published(void)
 {
 	EvDatabase *entry = ev_shared_find(MyDatabaseId);
-	XLogRecPtr	end = GetXLogInsertRecPtr();
+	XLogRecPtr	end = ev_horizon_inserted();
 	TimestampTz start = GetCurrentTimestamp();
 
 	/* The publisher reads what is flushed, and the locks are in WAL too. */
@@ -213,7 +213,7 @@ everything_is_published(void)
 		SpinLockAcquire(&entry->mutex);
 		published = entry->published_lsn;
 		SpinLockRelease(&entry->mutex);
-		if (ev_slot_reached(published, end))
+		if (published >= end)
 			return true;
 		wait_a_little();
 	}

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
@@ -63,6 +64,22 @@ failover_end(XLogRecPtr end)
 		asked = end;
 	}
 	return Min(end, reached);
+}
+
+/*
+ * The end of the newest record.  Where a page has just been filled PostgreSQL
+ * says where the next record is to go, behind the header of a page that is not
+ * there yet, which can be neither flushed nor read.
+ */
+XLogRecPtr
+ev_horizon_inserted(void)
+{
+	XLogRecPtr	lsn = GetXLogInsertRecPtr();
+	bool		first_page = lsn % wal_segment_size < XLOG_BLCKSZ;
+
+	if (lsn % XLOG_BLCKSZ == (first_page ? SizeOfXLogLongPHD : SizeOfXLogShortPHD))
+		lsn -= lsn % XLOG_BLCKSZ;
+	return lsn;
 }
 
 /* WAL may be read up to here.  Also tells the current timeline. */

@@ -12,6 +12,7 @@
 #include "datatype/timestamp.h"
 
 extern XLogRecPtr ev_horizon(TimeLineID *timeline);
+extern XLogRecPtr ev_horizon_inserted(void);
 extern bool ev_horizon_is_end(void);
 extern bool ev_horizon_stalled(TimestampTz now);
 

@@ -300,7 +300,7 @@ wait_for_standbys(const EvRecoveryHost *host)
 {
 	XLogRecPtr	flushed;
 
-	XLogFlush(GetXLogInsertRecPtr());
+	XLogFlush(ev_horizon_inserted());
 	flushed = GetFlushRecPtr(NULL);
 	while (ev_horizon(NULL) < flushed)
 		host->wait();

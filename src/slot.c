@@ -343,20 +343,6 @@ ev_slot_confirm(XLogRecPtr lsn)
 		ReplicationSlotsComputeRequiredLSN();
 }
 
-/*
- * Has "position", the end of a record, reached "target", where the next record
- * is to be inserted?  They differ where a page has just been filled: the
- * target is then behind the header of the next.
- */
-bool
-ev_slot_reached(XLogRecPtr position, XLogRecPtr target)
-{
-	if (position >= target)
-		return true;
-	return position % XLOG_BLCKSZ == 0 &&
-		target - position <= SizeOfXLogLongPHD;
-}
-
 /* Saves the slot to disk: what a restart will know. */
 void
 ev_slot_save(void)

@@ -50,7 +50,6 @@ extern XLogRecPtr ev_slot_position(void);
 extern XLogRecPtr ev_slot_confirmed(void);
 extern void ev_slot_confirm(XLogRecPtr lsn);
 extern void ev_slot_save(void);
-extern bool ev_slot_reached(XLogRecPtr position, XLogRecPtr target);
 
 extern void ev_slot_begin_birth(void);
 extern void ev_slot_begin_birth_again(void);

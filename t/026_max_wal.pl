@@ -116,19 +116,21 @@ my $orphan = $node->safe_psql('other', 'SELECT transaction FROM pg_prepared_xact
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 wait_for_query($node, 'postgres',
 	qq{SELECT last_error LIKE '%waits for transaction $orphan to end%' FROM pg_stat_eventuate});
+my $pid = publisher_pid($node);
 foreach my $i (1 .. 3)
 {
 	write_wal($limit);
 	send_message("orphan $i", 'orphan');
 	wait_for_records($kafka, 'orphan', $i);
+	$node->safe_psql('postgres', 'SELECT pg_switch_wal()');
 }
 wait_until('room in pg_wal', sub {
-	$node->safe_psql('postgres', 'SELECT pg_switch_wal(); CHECKPOINT');
+	$node->safe_psql('postgres', 'CHECKPOINT');
 	$Eventuate::seen = pg_wal();
 	return $Eventuate::seen <= 2 * $limit;
 });
 pass('what is written while the slot cannot be made is not kept');
-is(stat_of($node, 'state'), 'recovering', 'although it cannot');
+is(stat_of($node, "state || ' ' || pid"), "recovering $pid", 'although it cannot');
 $node->safe_psql('other', q{ROLLBACK PREPARED 'orphan'});
 wait_for_state($node, 'postgres', 'streaming');
 send_message('born', 'orphan');
