@@ -45,6 +45,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "slot_wal.h"
 #include "wal_limit.h"
 #include "worker.h"
 
@@ -469,12 +470,14 @@ slot_is_ours(EvSlotStatus status)
 {
 	TimeLineID	timeline;
 
-	if (status == EV_SLOT_SYNCED)
-		return true;
+	if (status != EV_SLOT_SYNCED && status != EV_SLOT_GOOD)
+		return false;
 	ev_horizon(&timeline);
 
 	/* Made on another timeline its catalogs may be vacuumed away. */
-	return status == EV_SLOT_GOOD && progress.timeline == timeline;
+	if (status == EV_SLOT_GOOD && progress.timeline != timeline)
+		return false;
+	return ev_slot_wal_is_there();
 }
 
 /* Publishes from the tables, and makes a slot. */

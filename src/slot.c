@@ -116,7 +116,6 @@ ev_slot_burden(EvSlotBurden *burden)
 	XLogRecPtr	end = GetFlushRecPtr(NULL);
 	EvSlotStatus status = ev_slot_status();
 	ReplicationSlot *slot;
-	XLogRecPtr	restart_lsn;
 
 	if (status != EV_SLOT_GOOD && status != EV_SLOT_SYNCED)
 		return false;
@@ -124,10 +123,10 @@ ev_slot_burden(EvSlotBurden *burden)
 	if (slot == NULL)
 		return false;
 	SpinLockAcquire(&slot->mutex);
-	restart_lsn = slot->data.restart_lsn;
-	burden->confirmed = Max(slot->data.confirmed_flush, restart_lsn);
+	burden->restart_lsn = slot->data.restart_lsn;
+	burden->confirmed = Max(slot->data.confirmed_flush, burden->restart_lsn);
 	SpinLockRelease(&slot->mutex);
-	burden->held = end > restart_lsn ? end - restart_lsn : 0;
+	burden->held = end > burden->restart_lsn ? end - burden->restart_lsn : 0;
 	burden->unpublished = end > burden->confirmed ? end - burden->confirmed : 0;
 	return true;
 }

@@ -27,6 +27,7 @@ typedef struct EvSlotBurden
 {
 	uint64		held;			/* cannot be removed for its sake */
 	uint64		unpublished;	/* of that: behind "confirmed" */
+	XLogRecPtr	restart_lsn;	/* reading begins here */
 	XLogRecPtr	confirmed;
 } EvSlotBurden;
 
