@@ -8,13 +8,14 @@
  * there, so each database is asked once, by a publisher that leaves at once
  * where it has no business; CREATE EXTENSION and sending ask again.
  *
- * It starts after recovery: a standby has no launcher, and promotion brings
- * one.  Publishers are started by nobody else, not by the postmaster either;
- * each claims its database's entry, so that there are never two.
+ * A standby has no launcher: there it takes away the slots that are left over
+ * from a life as primary and hands over to one that starts at the end of
+ * recovery.  Publishers are started by nobody else, not by the postmaster
+ * either; each claims its database's entry, so that there are never two.
  *
  * A restart finds running publishers by their entries in shared memory and
- * asks all other databases again.  It ends with exit code 1, which the
- * postmaster understands as "start me again".
+ * asks all other databases again.  On a primary it ends with exit code 1, which
+ * the postmaster understands as "start me again".
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -28,6 +29,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -321,6 +323,35 @@ forget_launcher(int code, Datum arg)
 	ev_shared_set_launcher(NULL);
 }
 
+/* What the postmaster is told about a launcher that starts at that time. */
+static void
+describe_launcher(BackgroundWorker *worker, BgWorkerStartTime start_time)
+{
+	memset(worker, 0, sizeof(BackgroundWorker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = start_time;
+	worker->bgw_restart_time = 1;
+	strlcpy(worker->bgw_library_name, "eventuate", sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, "ev_launcher_main", sizeof(worker->bgw_function_name));
+	strlcpy(worker->bgw_type, "eventuate launcher", sizeof(worker->bgw_type));
+	strlcpy(worker->bgw_name, "eventuate launcher", sizeof(worker->bgw_name));
+}
+
+/*
+ * All there is to do on a standby.  Nobody tells a worker of a promotion, but
+ * the postmaster starts one then: exit code 0 means that the successor is
+ * registered and this process is not needed again.
+ */
+static void
+leave_standby(void)
+{
+	BackgroundWorker successor;
+
+	ev_slot_drop_leftovers();
+	describe_launcher(&successor, BgWorkerStart_RecoveryFinished);
+	proc_exit(RegisterDynamicBackgroundWorker(&successor, NULL) ? 0 : 1);
+}
+
 /* Entry point. */
 void
 ev_launcher_main(Datum main_arg)
@@ -328,6 +359,8 @@ ev_launcher_main(Datum main_arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, handle_sigterm);
 	BackgroundWorkerUnblockSignals();
+	if (RecoveryInProgress())
+		leave_standby();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	before_shmem_exit(forget_launcher, (Datum) 0);
 	ev_shared_set_launcher(MyLatch);
@@ -359,13 +392,6 @@ ev_launcher_register(void)
 {
 	BackgroundWorker worker;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = 1;
-	strlcpy(worker.bgw_library_name, "eventuate", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "ev_launcher_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_type, "eventuate launcher", sizeof(worker.bgw_type));
-	strlcpy(worker.bgw_name, "eventuate launcher", sizeof(worker.bgw_name));
+	describe_launcher(&worker, BgWorkerStart_ConsistentState);
 	RegisterBackgroundWorker(&worker);
 }

@@ -187,6 +187,44 @@ ev_slot_drop(void)
 		ReplicationSlotDrop(ev_slot_name(MyDatabaseId), true);
 }
 
+/* Is it the slot of a database's publisher, and was it made on this server? */
+static bool
+is_leftover(const ReplicationSlot *slot)
+{
+	return slot->in_use && slot->data.persistency == RS_PERSISTENT &&
+		slot->active_pid == 0 && !ev_slot_synced_compat(slot) &&
+		strcmp(NameStr(slot->data.plugin), "eventuate") == 0 &&
+		strcmp(NameStr(slot->data.name), ev_slot_name(slot->data.database)) == 0;
+}
+
+/*
+ * Drops the slots of ours that a standby has from its life as primary, or from
+ * the server it was copied from: nobody will go on with them, since promotion
+ * begins another timeline.  They would keep WAL, and the primary's slots from
+ * being synchronized.
+ */
+void
+ev_slot_drop_leftovers(void)
+{
+	for (int i = 0; i < max_replication_slots; i++)
+	{
+		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
+		NameData	name;
+		bool		leftover;
+
+		LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+		leftover = is_leftover(slot);
+		name = slot->data.name;
+		LWLockRelease(ReplicationSlotControlLock);
+		if (!leftover)
+			continue;
+		ReplicationSlotDrop(NameStr(name), true);
+		ereport(LOG,
+				(errmsg("dropped replication slot \"%s\", which was made before this server became a standby",
+						NameStr(name))));
+	}
+}
+
 /*
  * Reads one page of WAL for the reader; -1 where it is not there yet, which
  * makes XLogReadRecord() return nothing, and be tried again later.

@@ -43,6 +43,7 @@ extern int	ev_slot_limit(void);
 extern bool ev_slot_is_held(void);
 extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
+extern void ev_slot_drop_leftovers(void);
 
 extern void ev_slot_open(void);
 extern bool ev_slot_read(void);
