@@ -71,13 +71,15 @@ ev_slot_synced_compat(const ReplicationSlot *slot)
 #endif
 }
 
-/* Have the standbys that a failover slot waits for all WAL up to "lsn"? */
+/*
+ * Have the standbys of synchronized_standby_slots all WAL up to "lsn"?  Also
+ * asked before there is a slot of ours to wait for them.
+ */
 static inline bool
 ev_standbys_have_compat(XLogRecPtr lsn)
 {
 #if PG_VERSION_NUM >= 170000
-	return MyReplicationSlot == NULL || !MyReplicationSlot->data.failover ||
-		StandbySlotsHaveCaughtup(lsn, DEBUG1);
+	return StandbySlotsHaveCaughtup(lsn, DEBUG1);
 #else
 	return true;
 #endif

@@ -6,8 +6,8 @@
  * The one place where "flushed" becomes "may be published".  What a failover
  * could take back must not be on Kafka: with synchronous replication WAL is
  * read as far as the synchronous standbys have flushed it, whatever a single
- * transaction asked for; from PostgreSQL 17 on, for a failover slot, as far as
- * the standbys of synchronized_standby_slots have received it.
+ * transaction asked for; from PostgreSQL 17 on also no further than the
+ * standbys of synchronized_standby_slots have received it.
  *
  * Keeps nothing over a restart.
  *
@@ -23,9 +23,11 @@
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/lwlock.h"
+#include "utils/guc.h"
 
 #include "compat.h"
 #include "horizon.h"
+#include "shared.h"
 
 /* For how long, in ms, standbys may be behind without our saying so. */
 #define STALL_GRACE 1000
@@ -96,18 +98,37 @@ ev_horizon_is_end(void)
 	return ev_horizon(NULL) >= GetFlushRecPtr(NULL);
 }
 
-/* Has it not moved for a while although there is more? */
-bool
-ev_horizon_stalled(TimestampTz now)
+/* The setting that names the standbys without which WAL is not read on. */
+static const char *
+holding_setting(void)
+{
+	return ev_standbys_have_compat(GetFlushRecPtr(NULL)) ?
+		"synchronous_standby_names" : "synchronized_standby_slots";
+}
+
+/*
+ * Why it has not moved for a while although there is more; NULL: it has, or
+ * there is not.  A static buffer.
+ */
+const char *
+ev_horizon_explain(TimestampTz now)
 {
 	static XLogRecPtr last = InvalidXLogRecPtr;
 	static TimestampTz moved_at = 0;
+	static char reason[EV_ERROR_LENGTH];
 	XLogRecPtr	horizon = ev_horizon(NULL);
+	const char *setting;
 
 	if (horizon != last || horizon >= GetFlushRecPtr(NULL))
 	{
 		last = horizon;
 		moved_at = now;
 	}
-	return now - moved_at >= STALL_GRACE * INT64CONST(1000);
+	if (now - moved_at < STALL_GRACE * INT64CONST(1000))
+		return NULL;
+	setting = holding_setting();
+	snprintf(reason, sizeof(reason),
+			 "standbys have not confirmed WAL that is flushed here: %s is \"%s\"",
+			 setting, GetConfigOption(setting, true, false));
+	return reason;
 }

@@ -14,6 +14,6 @@
 extern XLogRecPtr ev_horizon(TimeLineID *timeline);
 extern XLogRecPtr ev_horizon_inserted(void);
 extern bool ev_horizon_is_end(void);
-extern bool ev_horizon_stalled(TimestampTz now);
+extern const char *ev_horizon_explain(TimestampTz now);
 
 #endif							/* EV_HORIZON_H */

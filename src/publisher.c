@@ -145,11 +145,13 @@ show_trouble(void)
 static void
 show_streaming(TimestampTz now)
 {
+	const char *held_back;
+
 	if (show_trouble())
 		return;
-	if (ev_horizon_stalled(now))
-		ev_worker_show(EV_STATE_WAITING,
-					   "standbys have not confirmed WAL that is flushed here; see synchronous_standby_names and pg_stat_replication");
+	held_back = ev_horizon_explain(now);
+	if (held_back != NULL)
+		ev_worker_show(EV_STATE_WAITING, held_back);
 	else if (now - ev_pace_caught_up_at() < CAUGHT_UP_GRACE * INT64CONST(1000))
 		ev_worker_show(EV_STATE_STREAMING, ev_refusal_explain());
 	else
@@ -430,11 +432,22 @@ show_blocker(TransactionId blocker)
 	ev_worker_show(EV_STATE_RECOVERING, reason);
 }
 
+/* Recovery has to wait for standbys: say so when that takes long. */
+static void
+show_standbys(void)
+{
+	const char *held_back = ev_horizon_explain(GetCurrentTimestamp());
+
+	if (held_back != NULL)
+		ev_worker_show(EV_STATE_RECOVERING, held_back);
+}
+
 static const EvRecoveryHost recovery_host = {
 	.sink = &ev_delivery_sink,
 	.wait = wait_turn,
 	.drain = drain,
-	.blocked = show_blocker
+	.blocked = show_blocker,
+	.held_back = show_standbys
 };
 
 /* Waits until the slot is free, or a slot can be had. */

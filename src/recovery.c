@@ -303,7 +303,10 @@ wait_for_standbys(const EvRecoveryHost *host)
 	XLogFlush(ev_horizon_inserted());
 	flushed = GetFlushRecPtr(NULL);
 	while (ev_horizon(NULL) < flushed)
+	{
+		host->held_back();
 		host->wait();
+	}
 }
 
 /* The outboxes, locked: from now on nobody rewrites them. */

@@ -17,6 +17,7 @@ typedef struct EvRecoveryHost
 	void		(*wait) (void); /* one turn: serves everything, naps */
 	void		(*drain) (void);	/* returns when all is acknowledged */
 	void		(*blocked) (TransactionId blocker); /* the slot waits for it */
+	void		(*held_back) (void);	/* standbys are waited for */
 } EvRecoveryHost;
 
 extern void ev_recovery_run(const EvRecoveryHost *host, Datum published);

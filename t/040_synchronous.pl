@@ -34,7 +34,7 @@ wait_for_query($primary, 'postgres',
 $primary->safe_psql('postgres',
 	q{SET synchronous_commit = local; SELECT eventuate_send('sync', 'only the primary wants it', 'k')});
 wait_for_state($primary, 'postgres', 'waiting');
-like(stat_of($primary, 'last_error'), qr/standbys have not confirmed/, 'the view says who is waited for');
+like(stat_of($primary, 'last_error'), qr/standbys have not confirmed .* synchronous_standby_names is "standby"/, 'the view says who is waited for');
 is(scalar(consume($kafka, 'sync')), 1, 'what no standby has confirmed is not published');
 
 # A new slot sees no further.
