@@ -67,7 +67,7 @@ SELECT pg_extension_config_dump('eventuate.record', '');
 
 -- What makes a table an outbox: its label, a JSON object.
 SECURITY LABEL FOR eventuate ON TABLE eventuate.message IS '{"format": "eventuate"}';
-SECURITY LABEL FOR eventuate ON TABLE eventuate.record IS '{"format": "record"}';
+SECURITY LABEL FOR eventuate ON TABLE eventuate.record IS '{"format": "raw", "columns": {"timestamp": "record_time"}}';
 
 -- What is known to be published, and of which database; one row.  Rows of the
 -- outboxes that "snapshot" does not see may still have to be sent.
@@ -205,6 +205,18 @@ CREATE FUNCTION @extschema@.eventuate_discard(dead_letter_id int8) RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_discard'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 
+CREATE FUNCTION @extschema@.eventuate_attach(outbox regclass, format text, outbox_id int8 DEFAULT NULL, retention interval DEFAULT NULL,
+		columns jsonb DEFAULT NULL, topic text DEFAULT NULL, topics text DEFAULT NULL, placements jsonb DEFAULT NULL,
+		expand_json bool DEFAULT false, tombstone_on_empty bool DEFAULT false, publish_existing bool DEFAULT false,
+		reader text DEFAULT 'wal', poll_interval interval DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'eventuate_attach'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+CREATE FUNCTION @extschema@.eventuate_detach(outbox regclass) RETURNS void
+	AS 'MODULE_PATHNAME', 'eventuate_detach'
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+REVOKE ALL ON FUNCTION @extschema@.eventuate_attach(regclass, text, int8, interval, jsonb, text, text, jsonb, bool, bool, bool, text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_detach(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_retry(int8, text, text, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_discard(int8) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_pause() FROM PUBLIC;

@@ -215,7 +215,7 @@ decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	old_context = MemoryContextSwitchTo(decoder->row_context);
 	outbox = ev_outbox_find(relation);
 	tuple = ev_change_newtuple_compat(change);
-	if (outbox != NULL && tuple != NULL)
+	if (outbox != NULL && ev_outbox_is_decoded(outbox) && tuple != NULL)
 	{
 		kind = ev_row_read(outbox, relation, tuple, &row);
 		if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))

@@ -119,6 +119,18 @@ format_hex(char *to, uint64 value)
 }
 
 /*
+ * Write the text form of Eventuate's Int128, EV_ID_SIZE bytes with the NUL.
+ */
+void
+ev_message_format_int128(char *out, uint64 high, uint64 low)
+{
+	format_hex(out, high);
+	out[16] = '-';
+	format_hex(out + 17, low);
+	out[EV_ID_LENGTH] = '\0';
+}
+
+/*
  * Write the id of a message, EV_ID_SIZE bytes with the NUL, in the form of
  * Eventuate's Int128.  node is the 48 bits that tell this server start from
  * any other.
@@ -127,10 +139,7 @@ void
 ev_message_format_id(char *out, uint64 stamp, uint64 node)
 {
 	Assert(node < UINT64CONST(1) << 48);
-	format_hex(out, stamp >> 16);
-	out[16] = '-';
-	format_hex(out + 17, node << 16 | (stamp & 0xFFFF));
-	out[EV_ID_LENGTH] = '\0';
+	ev_message_format_int128(out, stamp >> 16, node << 16 | (stamp & 0xFFFF));
 }
 
 /*

@@ -54,6 +54,7 @@ extern size_t ev_message_envelope_size(const char *payload,
 extern const char *ev_message_check_topic(const char *topic, size_t length);
 
 extern uint64 ev_message_next_stamp(uint64 previous, uint64 now_ms);
+extern void ev_message_format_int128(char *out, uint64 high, uint64 low);
 extern void ev_message_format_id(char *out, uint64 stamp, uint64 node);
 extern void ev_message_format_date(char *out, int64 epoch_ms);
 

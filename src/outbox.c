@@ -4,10 +4,12 @@
  *	  Which tables are outboxes, and what their columns are to us.
  *
  * A table is an outbox by its security label of provider "eventuate", a JSON
- * object such as {"format": "eventuate"}.  Labels live in a system catalog:
- * they can be read under the historic snapshot of decoding, are dumped and
- * dropped with the table.  Only a superuser or an extension script may set
- * one, since everything that is written to an outbox leaves the server.
+ * object such as {"format": "eventuate"} (outbox_label.c).  Labels live in a
+ * system catalog: they can be read under the historic snapshot of decoding,
+ * are dumped and dropped with the table.  A partition has the label of the
+ * table that it is a partition of.  Only a superuser, an extension script and
+ * eventuate_attach() may set one, since everything that is written to an
+ * outbox leaves the server.
  *
  * Nothing here survives a restart; what is known of tables is a cache, which
  * relcache invalidations keep true.
@@ -19,15 +21,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_inherits.h"
 #include "commands/extension.h"
 #include "commands/seclabel.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -39,92 +40,85 @@ typedef struct OutboxEntry
 	Oid			relid;			/* hash key */
 	bool		valid;
 	bool		is_outbox;
+	MemoryContext context;		/* of what the outbox points to; or NULL */
 	EvOutbox	outbox;
 } OutboxEntry;
 
 static HTAB *outboxes = NULL;
-
-/* Names of the columns, by format; NULL: the format has none. */
-static const char *const column_names[][EV_COLUMN_COUNT] = {
-	[EV_FORMAT_EVENTUATE] = {"id", "destination", "headers", "payload",
-	"published", "txid", NULL, NULL, NULL},
-	[EV_FORMAT_RECORD] = {"id", "topic", "headers", "value",
-	NULL, "txid", "key", "partition", "record_time"},
-};
-
-static const char *const format_names[] = {
-	[EV_FORMAT_EVENTUATE] = "eventuate",
-	[EV_FORMAT_RECORD] = "record",
-};
 
 /* ---------------------------------------------------------------------
  * Labels
  * ---------------------------------------------------------------------
  */
 
-/* The format that a label names; false if it names none. */
-static bool
-label_format(const char *label, EvFormat *format)
+/* The relation, and every partition of it. */
+static void
+invalidate(Oid relid)
 {
-	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-															CStringGetDatum(label)));
-	JsonbValue	value;
+	ListCell   *cell;
 
-	if (!JB_ROOT_IS_OBJECT(object) ||
-		getKeyJsonValueFromContainer(&object->root, "format",
-									 strlen("format"), &value) == NULL ||
-		value.type != jbvString)
-		return false;
-	for (int i = 0; i < lengthof(format_names); i++)
-	{
-		if (strlen(format_names[i]) == value.val.string.len &&
-			memcmp(format_names[i], value.val.string.val,
-				   value.val.string.len) == 0)
-		{
-			*format = (EvFormat) i;
-			return true;
-		}
-	}
-	return false;
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+		CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
 }
 
-/* Can the table's rows be read from WAL by its own name? */
-static bool
-can_be_outbox(Oid relid)
+/*
+ * Labels a table, whoever the user is: the caller has made sure that this is
+ * right.  A label by itself sends no invalidation; whoever decodes needs one.
+ */
+void
+ev_outbox_set_label(Oid relid, const char *label)
 {
-	return get_rel_relkind(relid) == RELKIND_RELATION &&
-		get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT;
+	ObjectAddress address = {RelationRelationId, relid, 0};
+
+	SetSecurityLabel(&address, "eventuate", label);
+	invalidate(relid);
+	CommandCounterIncrement();
+}
+
+/* Can rows of such a relation be had in the way that the label says? */
+bool
+ev_outbox_is_readable(Oid relid, EvReader reader)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		return false;
+	if (reader == EV_READER_POLLING)
+		return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
+			kind == RELKIND_FOREIGN_TABLE || kind == RELKIND_VIEW;
+	return get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT &&
+		(kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE);
 }
 
 /* SECURITY LABEL FOR eventuate: who may, on what, and what it may say. */
 static void
-check_label(const ObjectAddress *object, const char *label)
+check_label(const ObjectAddress *object, const char *text)
 {
-	EvFormat	format;
-	Oid			relid = object->objectId;
+	EvLabel		label;
+	const char *reason;
 
 	if (!superuser() && !creating_extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set a label of provider \"eventuate\""),
-				 errdetail("The label makes a table an outbox, whose rows are published to Kafka.")));
-
-	/* A label by itself sends no invalidation; whoever decodes needs one. */
+				 errdetail("The label makes a table an outbox, whose rows are published to Kafka."),
+				 errhint("The owner of a table may call eventuate_attach(), if that is granted.")));
 	if (object->classId == RelationRelationId)
-		CacheInvalidateRelcacheByRelid(relid);
-	if (label == NULL)
+		invalidate(object->objectId);
+	if (text == NULL)
 		return;
-	if (object->classId != RelationRelationId || object->objectSubId != 0 ||
-		!can_be_outbox(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("only an ordinary table can have a label of provider \"eventuate\""),
-				 errdetail("Views, foreign, partitioned, unlogged and temporary tables cannot be read from the write-ahead log by that name.")));
-	if (!label_format(label, &format))
+	if (!ev_label_parse(text, &label, &reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid label of provider \"eventuate\": \"%s\"", label),
-				 errhint("Write a JSON object with a known format, such as {\"format\": \"eventuate\"}.")));
+				 errmsg("invalid label of provider \"eventuate\": \"%s\"", text),
+				 errdetail("In the label %s.", reason),
+				 errhint("Call eventuate_attach(), or write a JSON object such as {\"format\": \"eventuate\"}.")));
+	if (object->classId != RelationRelationId || object->objectSubId != 0 ||
+		!ev_outbox_is_readable(object->objectId, label.reader))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("only a table can have a label of provider \"eventuate\""),
+				 errdetail("Views, foreign, unlogged and temporary tables cannot be read from the write-ahead log.")));
 }
 
 /* Is the table labelled as an outbox? */
@@ -136,88 +130,10 @@ ev_outbox_is_labelled(Oid relid)
 	return GetSecurityLabel(&address, "eventuate") != NULL;
 }
 
-/*
- * Labels a table as an outbox, whoever the user is: the caller has made sure
- * that this is right.  False: the table cannot be one.
- */
-bool
-ev_outbox_label(Oid relid, EvFormat format)
-{
-	ObjectAddress address = {RelationRelationId, relid, 0};
-	char	   *label = psprintf("{\"format\": \"%s\"}", format_names[format]);
-
-	if (!can_be_outbox(relid))
-		return false;
-	SetSecurityLabel(&address, "eventuate", label);
-	CacheInvalidateRelcacheByRelid(relid);
-	CommandCounterIncrement();
-	pfree(label);
-	return true;
-}
-
 /* ---------------------------------------------------------------------
  * The cache of what is known of each table
  * ---------------------------------------------------------------------
  */
-
-/* Fills in which column is which, or why the table cannot be read. */
-static void
-map_columns(EvOutbox *outbox, TupleDesc desc)
-{
-	for (int column = 0; column < EV_COLUMN_COUNT; column++)
-	{
-		const char *name = column_names[outbox->format][column];
-
-		for (int i = 0; name != NULL && i < desc->natts; i++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-			if (!attribute->attisdropped &&
-				strcmp(NameStr(attribute->attname), name) == 0)
-			{
-				outbox->columns[column] = attribute->attnum;
-				outbox->types[column] = attribute->atttypid;
-			}
-		}
-	}
-}
-
-static bool
-is_text(Oid type)
-{
-	return type == TEXTOID || type == VARCHAROID || type == JSONOID ||
-		type == JSONBOID;
-}
-
-/* Why no row of the table can be a message, or NULL. */
-static const char *
-find_problem(const EvOutbox *outbox)
-{
-	const Oid  *types = outbox->types;
-	bool		record = outbox->format == EV_FORMAT_RECORD;
-
-	if (!is_text(types[EV_COLUMN_ID]))
-		return "the table has no column \"id\" of a text type";
-	if (!is_text(types[EV_COLUMN_TOPIC]))
-		return "the table has no column of a text type for the topic";
-	if (record ? types[EV_COLUMN_VALUE] != BYTEAOID
-		: !is_text(types[EV_COLUMN_VALUE]))
-		return "the table has no column of the right type for the value";
-	if (record ? types[EV_COLUMN_HEADERS] != JSONBOID
-		: !is_text(types[EV_COLUMN_HEADERS]))
-		return "the table has no column \"headers\" of the right type";
-	if (record && (types[EV_COLUMN_KEY] != BYTEAOID ||
-				   types[EV_COLUMN_PARTITION] != INT4OID ||
-				   types[EV_COLUMN_TIME] != TIMESTAMPTZOID))
-		return "the columns \"key\", \"partition\" and \"record_time\" must be there, of their types";
-	if (OidIsValid(types[EV_COLUMN_PUBLISHED]) &&
-		types[EV_COLUMN_PUBLISHED] != INT2OID &&
-		types[EV_COLUMN_PUBLISHED] != INT4OID)
-		return "the column \"published\" is of an unknown type";
-	if (OidIsValid(types[EV_COLUMN_TXID]) && types[EV_COLUMN_TXID] != XID8OID)
-		return "the column \"txid\" is not of type xid8";
-	return NULL;
-}
 
 static void
 forget_table(Datum arg, Oid relid)
@@ -251,20 +167,67 @@ create_cache(void)
 	CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
 }
 
+/* The label of a table, or of the nearest ancestor that has one; or NULL. */
+static char *
+find_label(Relation relation, Oid *owner)
+{
+	ObjectAddress address = {RelationRelationId, RelationGetRelid(relation), 0};
+	char	   *label = GetSecurityLabel(&address, "eventuate");
+	ListCell   *cell;
+
+	*owner = address.objectId;
+	if (label != NULL || !relation->rd_rel->relispartition)
+		return label;
+	foreach(cell, get_partition_ancestors(RelationGetRelid(relation)))
+	{
+		*owner = address.objectId = lfirst_oid(cell);
+		label = GetSecurityLabel(&address, "eventuate");
+		if (label != NULL)
+			return label;
+	}
+	return NULL;
+}
+
+/* The N of Tram's tables message0..N; 0 for any other. */
+static int
+shard_of(Oid relid)
+{
+	const char *name = get_rel_name(relid);
+	const char *digits = name + strlen("message");
+
+	if (strncmp(name, "message", strlen("message")) != 0 || *digits == '\0' ||
+		strlen(digits) > 4 || strspn(digits, "0123456789") != strlen(digits))
+		return 0;
+	return atoi(digits);
+}
+
 /* Looks a table up in the catalogs; may be under a historic snapshot. */
 static void
 load_entry(OutboxEntry *entry, Relation relation)
 {
-	ObjectAddress address = {RelationRelationId, RelationGetRelid(relation), 0};
-	char	   *label = GetSecurityLabel(&address, "eventuate");
+	MemoryContext old_context;
+	const char *reason;
+	char	   *label;
+	Oid			owner;
 
-	memset(&entry->outbox, 0, sizeof(EvOutbox));
-	entry->is_outbox = label != NULL &&
-		label_format(label, &entry->outbox.format);
-	if (entry->is_outbox)
+	if (entry->context != NULL)
+		MemoryContextDelete(entry->context);
+	entry->context = NULL;
+	entry->is_outbox = false;
+	label = find_label(relation, &owner);
+	if (label != NULL)
 	{
-		map_columns(&entry->outbox, RelationGetDescr(relation));
-		entry->outbox.problem = find_problem(&entry->outbox);
+		entry->context = AllocSetContextCreate(CacheMemoryContext,
+											   "eventuate outbox",
+											   ALLOCSET_SMALL_SIZES);
+		old_context = MemoryContextSwitchTo(entry->context);
+		memset(&entry->outbox, 0, sizeof(EvOutbox));
+		entry->outbox.relid = owner;
+		entry->outbox.shard = shard_of(owner);
+		entry->is_outbox = ev_label_parse(label, &entry->outbox.label, &reason);
+		if (entry->is_outbox)
+			ev_outbox_map_columns(&entry->outbox, RelationGetDescr(relation));
+		MemoryContextSwitchTo(old_context);
 	}
 	entry->valid = true;
 }
@@ -284,7 +247,10 @@ ev_outbox_find(Relation relation)
 		create_cache();
 	entry = hash_search(outboxes, &relid, HASH_ENTER, &found);
 	if (!found)
+	{
 		entry->valid = false;
+		entry->context = NULL;
+	}
 	if (!entry->valid)
 		load_entry(entry, relation);
 	return entry->is_outbox ? &entry->outbox : NULL;

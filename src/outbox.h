@@ -9,43 +9,39 @@
 #define EV_OUTBOX_H
 
 #include "access/attnum.h"
+#include "access/tupdesc.h"
 #include "utils/relcache.h"
 
 #include "eventuate.h"
-
-/* The layouts that we can read; a table's label names its own. */
-typedef enum EvFormat
-{
-	EV_FORMAT_EVENTUATE,		/* Tram's message table */
-	EV_FORMAT_RECORD			/* plain Kafka records */
-} EvFormat;
-
-/* What a column is to us; the order is that of the tables in outbox.c. */
-typedef enum EvColumn
-{
-	EV_COLUMN_ID,
-	EV_COLUMN_TOPIC,
-	EV_COLUMN_HEADERS,
-	EV_COLUMN_VALUE,
-	EV_COLUMN_PUBLISHED,
-	EV_COLUMN_TXID,
-	EV_COLUMN_KEY,
-	EV_COLUMN_PARTITION,
-	EV_COLUMN_TIME,
-	EV_COLUMN_COUNT
-} EvColumn;
+#include "outbox_label.h"
 
 typedef struct EvOutbox
 {
-	EvFormat	format;
+	Oid			relid;			/* of the table that has the label */
+	EvLabel		label;
 	AttrNumber	columns[EV_COLUMN_COUNT];	/* 0: the table has none */
-	Oid			types[EV_COLUMN_COUNT];
+	Oid			types[EV_COLUMN_COUNT]; /* of a domain that below it */
+	AttrNumber *placements;		/* the columns of label.placements */
+	Oid		   *placement_types;
+	int			shard;			/* of Tram's tables message0..N; else 0 */
 	const char *problem;		/* why no row of it can be read, or NULL */
 } EvOutbox;
 
-extern bool ev_outbox_is_labelled(Oid relid);
-extern bool ev_outbox_label(Oid relid, EvFormat format);
+/* Are its rows read from the write-ahead log, from now on? */
+static inline bool
+ev_outbox_is_decoded(const EvOutbox *outbox)
+{
+	return outbox->label.reader == EV_READER_WAL &&
+		outbox->label.until.snapshot == (Datum) 0;
+}
+
 extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
+extern bool ev_outbox_is_readable(Oid relid, EvReader reader);
+extern bool ev_outbox_is_labelled(Oid relid);
+extern void ev_outbox_set_label(Oid relid, const char *label);
+
+/* outbox_columns.c */
+extern void ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc);
 
 #endif							/* EV_OUTBOX_H */

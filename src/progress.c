@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -167,6 +168,50 @@ ev_progress_transaction_snapshot(void)
 												 (Datum) 0));
 	PopActiveSnapshot();
 	return snapshot;
+}
+
+/*
+ * The newest snapshot, with the caller's transaction added as still running,
+ * which a snapshot leaves out: what it has written is committed after this.
+ * In the caller's transaction and memory context.
+ */
+Datum
+ev_progress_snapshot_without_us(void)
+{
+	uint64		own = U64FromFullTransactionId(GetTopFullTransactionId());
+	StringInfoData text;
+	Datum		snapshot;
+	uint64		xmin;
+	uint64		xmax;
+	char	   *rest;
+	char	   *xid;
+	bool		placed = false;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	snapshot = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
+	PopActiveSnapshot();
+	rest = DatumGetCString(DirectFunctionCall1(pg_snapshot_out, snapshot));
+	xmin = strtou64(rest, &rest, 10);
+	xmax = strtou64(rest + 1, &rest, 10);
+	if (own >= xmax)
+		return snapshot;
+	rest++;
+
+	/* The list of those running is in ascending order. */
+	initStringInfo(&text);
+	appendStringInfo(&text, UINT64_FORMAT ":" UINT64_FORMAT ":", Min(xmin, own), xmax);
+	while ((xid = strsep(&rest, ",")) != NULL)
+	{
+		if (!placed && (*xid == '\0' || strtou64(xid, NULL, 10) > own))
+		{
+			appendStringInfo(&text, UINT64_FORMAT "%s", own, *xid ? "," : "");
+			placed = true;
+		}
+		appendStringInfo(&text, "%s%s", xid, rest ? "," : "");
+	}
+	if (!placed)
+		appendStringInfo(&text, "," UINT64_FORMAT, own);
+	return DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text.data));
 }
 
 /*

@@ -11,15 +11,11 @@
  * that were already running to end.  The last round is read with the slot's
  * own first snapshot: it sees exactly what decoding will not bring.
  *
- * Promises: nothing committed is left out; rows go in the order of their ids.
- * A row counts by its column txid, the top-level transaction that inserted
- * it, which UPDATE and freezing leave alone; in a table without one by xmin.
+ * Promises: nothing committed is left out; rows go in the order of their ids
+ * (backlog.c).
  *
  * A crash at any point starts again from the S that was stored last.  The slot
  * becomes persistent only when all that was recovered is acknowledged.
- *
- * Tables are scanned directly, not through SQL: no policy, no function of
- * anybody's and no plan comes into it.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -27,37 +23,19 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/relation.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_operator.h"
-#include "catalog/pg_seclabel.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/tuplesort.h"
-#include "utils/xid8.h"
 
+#include "backlog.h"
 #include "horizon.h"
-#include "outbox.h"
 #include "progress.h"
 #include "recovery.h"
-#include "row.h"
 #include "slot.h"
 #include "wal_limit.h"
 
@@ -71,225 +49,6 @@
  */
 #define ROUND_INTERVAL 100
 #define ROUND_SHARE 10
-
-/* A round publishes what "now" sees and "known" does not. */
-typedef struct Round
-{
-	Datum		known;
-	Datum		now;
-	Snapshot	scan;			/* sees everything, "now" and more */
-} Round;
-
-/* One table's rows of a round, sorted by id. */
-typedef struct RowStream
-{
-	Relation	relation;
-	const EvOutbox *outbox;
-	Tuplesortstate *sort;
-	TupleTableSlot *slot;
-	char	   *id;				/* of the row in "slot"; NULL: no more rows */
-} RowStream;
-
-/* The tables that are labelled as outboxes. */
-static List *
-labelled_tables(void)
-{
-	List	   *tables = NIL;
-	Relation	labels = table_open(SecLabelRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(labels, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		FormData_pg_seclabel *label = (FormData_pg_seclabel *) GETSTRUCT(tuple);
-		bool		isnull;
-		Datum		provider = heap_getattr(tuple, Anum_pg_seclabel_provider,
-											RelationGetDescr(labels), &isnull);
-
-		if (label->classoid == RelationRelationId && label->objsubid == 0 &&
-			strcmp(TextDatumGetCString(provider), "eventuate") == 0)
-			tables = lappend_oid(tables, label->objoid);
-	}
-	systable_endscan(scan);
-	table_close(labels, AccessShareLock);
-	return tables;
-}
-
-/*
- * Is a row, by its xmin, older than anything that was running when "known"
- * was taken?  xmin has 32 bits: what is too far away to tell is not.
- */
-static bool
-xmin_is_known(TransactionId xmin, Datum known)
-{
-	FullTransactionId oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, known));
-	uint64		age = U64FromFullTransactionId(ReadNextFullTransactionId()) -
-	U64FromFullTransactionId(oldest);
-
-	return TransactionIdIsNormal(xmin) && age < UINT64CONST(0x7fffffff) &&
-		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest));
-}
-
-/*
- * Is a row one of ours to publish?  It is not if its txid is of another
- * cluster: a row cannot be older than the transaction that inserted it.
- */
-static bool
-is_unpublished(const EvOutbox *outbox, TupleTableSlot *slot,
-			   const Round *round)
-{
-	AttrNumber	txid_column = outbox->columns[EV_COLUMN_TXID];
-	bool		isnull = true;
-	Datum		value = (Datum) 0;
-	TransactionId xmin = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
-	FullTransactionId txid;
-
-	isnull = true;
-	if (txid_column != 0 && outbox->problem == NULL)
-		value = slot_getattr(slot, txid_column, &isnull);
-	if (isnull)
-		return !xmin_is_known(xmin, round->known);
-	txid = DatumGetFullTransactionId(value);
-	if (FullTransactionIdFollowsOrEquals(txid, ReadNextFullTransactionId()))
-		return false;
-	if (TransactionIdIsNormal(xmin) &&
-		TransactionIdPrecedes(xmin, XidFromFullTransactionId(txid)))
-		return false;
-	return DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, value, round->now)) &&
-		!DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, value, round->known));
-}
-
-/* Sorts the rows of a table that are the round's to publish. */
-static void
-sort_rows(RowStream *stream, const Round *round)
-{
-	AttrNumber	column = stream->outbox->columns[EV_COLUMN_ID];
-	Oid			operator = TextLessOperator;
-	Oid			collation = C_COLLATION_OID;
-	bool		nulls_first = false;
-	TableScanDesc scan;
-	TupleTableSlot *slot = table_slot_create(stream->relation, NULL);
-
-	stream->sort = tuplesort_begin_heap(RelationGetDescr(stream->relation), 1,
-										&column, &operator, &collation,
-										&nulls_first, maintenance_work_mem,
-										NULL, TUPLESORT_NONE);
-	scan = table_beginscan(stream->relation, round->scan, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (is_unpublished(stream->outbox, slot, round))
-			tuplesort_puttupleslot(stream->sort, slot);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	tuplesort_performsort(stream->sort);
-}
-
-static void
-next_row(RowStream *stream)
-{
-	bool		isnull;
-	Datum		value;
-
-	stream->id = NULL;
-	if (!tuplesort_gettupleslot(stream->sort, true, false, stream->slot, NULL))
-		return;
-	value = slot_getattr(stream->slot, stream->outbox->columns[EV_COLUMN_ID],
-						 &isnull);
-	stream->id = isnull ? pstrdup("") : TextDatumGetCString(value);
-}
-
-/* Opens a table that is locked already; what cannot be read is an error. */
-static void
-open_stream(RowStream *stream, Relation relation, const Round *round)
-{
-	stream->relation = relation;
-	stream->outbox = ev_outbox_find(relation);
-	if (stream->outbox == NULL || stream->outbox->problem != NULL ||
-		relation->rd_rel->relkind != RELKIND_RELATION)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table \"%s\" cannot be read as an outbox: %s",
-						RelationGetRelationName(relation),
-						stream->outbox && stream->outbox->problem ?
-						stream->outbox->problem : "it is not an ordinary table")));
-	stream->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
-											&TTSOpsMinimalTuple);
-	sort_rows(stream, round);
-	next_row(stream);
-}
-
-static void
-close_stream(RowStream *stream)
-{
-	ExecDropSingleTupleTableSlot(stream->slot);
-	tuplesort_end(stream->sort);
-	table_close(stream->relation, AccessShareLock);
-}
-
-/* The stream whose row has the smallest id; NULL: all are at their ends. */
-static RowStream *
-first_stream(RowStream *streams, int count)
-{
-	RowStream  *first = NULL;
-
-	for (int i = 0; i < count; i++)
-	{
-		if (streams[i].id != NULL &&
-			(first == NULL || strcmp(streams[i].id, first->id) < 0))
-			first = &streams[i];
-	}
-	return first;
-}
-
-/* Hands one row to the publisher; true if it was a message. */
-static bool
-send_row(RowStream *stream, const EvSink *sink)
-{
-	EvOrigin	origin = {InvalidXLogRecPtr, InvalidTransactionId, 0};
-	bool		should_free;
-	HeapTuple	tuple = ExecFetchSlotHeapTuple(stream->slot, false, &should_free);
-	EvRow		row;
-	EvRowKind	kind = ev_row_read(stream->outbox, stream->relation, tuple,
-								   &row);
-
-	origin.commit_time = GetCurrentTimestamp();
-	if (kind == EV_ROW_PUBLISHED)
-		return false;
-	if (kind == EV_ROW_MESSAGE)
-		sink->message(&origin, &row.message);
-	else
-		sink->malformed(&origin, &row.message, row.name, row.reason);
-	sink->commit(&origin);
-	return true;
-}
-
-/* Sends the rows of all streams, by id.  Returns their number. */
-static uint64
-merge_streams(RowStream *streams, int count, const EvSink *sink)
-{
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
-													  "eventuate recovered row",
-													  ALLOCSET_DEFAULT_SIZES);
-	uint64		sent = 0;
-	RowStream  *stream;
-
-	while ((stream = first_stream(streams, count)) != NULL)
-	{
-		MemoryContext old_context = MemoryContextSwitchTo(row_context);
-
-		CHECK_FOR_INTERRUPTS();
-		if (send_row(stream, sink))
-			sent++;
-		MemoryContextSwitchTo(old_context);
-		MemoryContextReset(row_context);
-		pfree(stream->id);
-		next_row(stream);
-	}
-	MemoryContextDelete(row_context);
-	return sent;
-}
 
 /*
  * Waits until standbys have everything that a snapshot taken before can see:
@@ -309,44 +68,20 @@ wait_for_standbys(const EvRecoveryHost *host)
 	}
 }
 
-/* The outboxes, locked: from now on nobody rewrites them. */
-static List *
-lock_outboxes(void)
-{
-	List	   *relations = NIL;
-	ListCell   *cell;
-
-	foreach(cell, labelled_tables())
-	{
-		Relation	relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
-
-		if (relation != NULL)
-			relations = lappend(relations, relation);
-	}
-	return relations;
-}
-
 /*
  * Sends the rows of a round.  They are found with a snapshot taken after the
  * tables were locked: after a rewrite rows cannot be seen by an older one.
  * What they belong to is told by their txid alone.
  */
 static uint64
-send_rows(const EvRecoveryHost *host, List *relations, Round *round)
+send_rows(const EvRecoveryHost *host, List *relations, EvBacklog *round)
 {
-	RowStream  *streams = palloc0(sizeof(RowStream) * Max(list_length(relations), 1));
-	ListCell   *cell;
-	int			count = 0;
 	uint64		sent;
 
 	round->scan = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(round->scan);
 	wait_for_standbys(host);
-	foreach(cell, relations)
-		open_stream(&streams[count++], (Relation) lfirst(cell), round);
-	sent = merge_streams(streams, count, host->sink);
-	for (int i = 0; i < count; i++)
-		close_stream(&streams[i]);
+	sent = ev_backlog_send(relations, round, host->sink);
 	PopActiveSnapshot();
 	UnregisterSnapshot(round->scan);
 	return sent;
@@ -356,7 +91,7 @@ send_rows(const EvRecoveryHost *host, List *relations, Round *round)
 static uint64
 run_round(const EvRecoveryHost *host, Datum *known)
 {
-	Round		round = {.known = *known};
+	EvBacklog	round = {.known = *known};
 	List	   *relations;
 	uint64		sent;
 
@@ -364,7 +99,7 @@ run_round(const EvRecoveryHost *host, Datum *known)
 	InvalidateSystemCaches();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
-	relations = lock_outboxes();
+	relations = ev_backlog_lock();
 	round.now = ev_progress_transaction_snapshot();
 	sent = send_rows(host, relations, &round);
 	CommitTransactionCommand();
@@ -412,7 +147,7 @@ wait_for_slot(const EvRecoveryHost *host, Datum *known)
 static uint64
 run_last_round(const EvRecoveryHost *host, Datum known)
 {
-	Round		round = {.known = known};
+	EvBacklog	round = {.known = known};
 	TimeLineID	timeline;
 	uint64		sent;
 
@@ -420,7 +155,7 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 	InvalidateSystemCaches();
 	ev_slot_import_snapshot(host->wait);
 	round.now = ev_progress_transaction_snapshot();
-	sent = send_rows(host, lock_outboxes(), &round);
+	sent = send_rows(host, ev_backlog_lock(), &round);
 	CommitTransactionCommand();
 	host->drain();
 	ev_horizon(&timeline);

@@ -35,10 +35,10 @@
 static const struct
 {
 	const char *name;
-	EvFormat	format;
+	const char *label;
 }			known_tables[] = {
-	{"message", EV_FORMAT_EVENTUATE},
-	{"record", EV_FORMAT_RECORD}
+	{"message", "{\"format\": \"eventuate\"}"},
+	{"record", "{\"format\": \"raw\", \"columns\": {\"timestamp\": \"record_time\"}}"}
 };
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -77,14 +77,18 @@ label_new_tables(const Oid *before)
 	find_tables(after);
 	for (int i = 0; i < lengthof(known_tables); i++)
 	{
-		if (!OidIsValid(after[i]) || after[i] == before[i] ||
-			ev_outbox_label(after[i], known_tables[i].format))
+		if (!OidIsValid(after[i]) || after[i] == before[i])
 			continue;
+		if (ev_outbox_is_readable(after[i], EV_READER_WAL))
+		{
+			ev_outbox_set_label(after[i], known_tables[i].label);
+			continue;
+		}
 		ereport(WARNING,
 				(errmsg("\"eventuate.%s\" is not an outbox",
 						known_tables[i].name),
-				 errdetail("It is not an ordinary table, which could be read from the write-ahead log."),
-				 errhint("Label the tables that its rows go to: SECURITY LABEL FOR eventuate ON TABLE ... IS '{\"format\": \"...\"}'")));
+				 errdetail("It is not a table that could be read from the write-ahead log."),
+				 errhint("Call eventuate_attach() for the tables that its rows go to.")));
 	}
 }
 

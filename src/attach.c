@@ -1,0 +1,459 @@
+/*-------------------------------------------------------------------------
+ *
+ * attach.c
+ *	  SQL functions that make a table an outbox, and that end it.
+ *
+ * Both lock the table against writers until their transaction ends: so every
+ * transaction that writes to the table is wholly before or wholly after, and
+ * decoding, which meets the new label at the commit, agrees with it.  For the
+ * loss of the slot the label says where that was: rows that the snapshot in
+ * "since" sees were there before, of those since only such count as "until"
+ * sees.
+ *
+ * Rows that are there already can be published, too: they are copied, as
+ * records, into eventuate.record, in this transaction.  So they come before
+ * anything that is written to the table afterwards.
+ *
+ * Nothing here survives a restart.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/catalog.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/seclabel.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "regex/regex.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "argument.h"
+#include "backlog.h"
+#include "compat.h"
+#include "insert.h"
+#include "message.h"
+#include "outbox.h"
+#include "progress.h"
+#include "record_json.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(eventuate_attach);
+PG_FUNCTION_INFO_V1(eventuate_detach);
+
+/* Keeps writers out; readers, vacuum aside, do not notice. */
+#define LOCK_MODE ShareRowExclusiveLock
+
+/* Arguments of eventuate_attach(). */
+enum
+{
+	ARG_OUTBOX,
+	ARG_FORMAT,
+	ARG_OUTBOX_ID,
+	ARG_RETENTION,
+	ARG_COLUMNS,
+	ARG_TOPIC,
+	ARG_TOPICS,
+	ARG_PLACEMENTS,
+	ARG_EXPAND_JSON,
+	ARG_TOMBSTONE_ON_EMPTY,
+	ARG_PUBLISH_EXISTING,
+	ARG_READER,
+	ARG_POLL_INTERVAL
+};
+
+/* ---------------------------------------------------------------------
+ * The label
+ * ---------------------------------------------------------------------
+ */
+
+static void
+begin_member(StringInfo json, const char *name)
+{
+	appendStringInfo(json, "%c\"%s\": ", json->len == 0 ? '{' : ',', name);
+}
+
+static void
+put_text(StringInfo json, const char *name, FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	begin_member(json, name);
+	escape_json(json, text_to_cstring(PG_GETARG_TEXT_PP(arg)));
+}
+
+static void
+put_jsonb(StringInfo json, const char *name, FunctionCallInfo fcinfo, int arg)
+{
+	Jsonb	   *value;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	value = PG_GETARG_JSONB_P(arg);
+	begin_member(json, name);
+	JsonbToCString(json, &value->root, VARSIZE(value));
+}
+
+static void
+put_bool(StringInfo json, const char *name, FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg) || !PG_GETARG_BOOL(arg))
+		return;
+	begin_member(json, name);
+	appendStringInfoString(json, "true");
+}
+
+/* An interval as an interval (retention), or in ms (what is waited for). */
+static void
+put_retention(StringInfo json, FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	begin_member(json, "retention");
+	escape_json(json, DatumGetCString(DirectFunctionCall1(interval_out,
+														  PG_GETARG_DATUM(arg))));
+}
+
+static void
+put_poll_interval(StringInfo json, FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *interval;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	interval = PG_GETARG_INTERVAL_P(arg);
+	if (interval->month != 0 || interval->day != 0 || interval->time < 1000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("poll_interval must be at least a millisecond and less than a day")));
+	begin_member(json, "poll_interval");
+	appendStringInfo(json, INT64_FORMAT, (int64) interval->time / 1000);
+}
+
+/* This moment, in the form that only counts here. */
+static char *
+this_moment(void)
+{
+	return psprintf("{\"snapshot\": \"%s\", \"system\": \"" UINT64_FORMAT "\", \"database\": %u}",
+					DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
+														ev_progress_snapshot_without_us())),
+					GetSystemIdentifier(), MyDatabaseId);
+}
+
+/* What the arguments say, as a label without its end. */
+static void
+put_arguments(StringInfo json, FunctionCallInfo fcinfo)
+{
+	put_text(json, "format", fcinfo, ARG_FORMAT);
+	if (!PG_ARGISNULL(ARG_OUTBOX_ID))
+	{
+		begin_member(json, "outbox_id");
+		appendStringInfo(json, INT64_FORMAT, PG_GETARG_INT64(ARG_OUTBOX_ID));
+	}
+	put_retention(json, fcinfo, ARG_RETENTION);
+	put_jsonb(json, "columns", fcinfo, ARG_COLUMNS);
+	put_text(json, "topic", fcinfo, ARG_TOPIC);
+	put_text(json, "topics", fcinfo, ARG_TOPICS);
+	put_jsonb(json, "placements", fcinfo, ARG_PLACEMENTS);
+	put_bool(json, "expand_json", fcinfo, ARG_EXPAND_JSON);
+	put_bool(json, "tombstone_on_empty", fcinfo, ARG_TOMBSTONE_ON_EMPTY);
+	put_text(json, "reader", fcinfo, ARG_READER);
+	put_poll_interval(json, fcinfo, ARG_POLL_INTERVAL);
+}
+
+/* The label that a table has, parsed; false: none, or not one of an outbox. */
+static bool
+get_label(Oid relid, EvLabel *label, char **text)
+{
+	ObjectAddress address = {RelationRelationId, relid, 0};
+	const char *reason;
+
+	*text = GetSecurityLabel(&address, "eventuate");
+	return *text != NULL && ev_label_parse(*text, label, &reason) &&
+		label->until.snapshot == (Datum) 0;
+}
+
+/*
+ * Since when rows count.  A table that is attached again, with other options,
+ * is one that was attached before: what it still has to publish stays so.
+ */
+static void
+put_since(StringInfo json, Oid relid)
+{
+	EvLabel		old;
+	char	   *text;
+
+	if (get_label(relid, &old, &text))
+	{
+		if (!ev_label_counts(&old.since))
+			return;
+		begin_member(json, "since");
+		appendStringInfo(json, "{\"snapshot\": \"%s\", \"system\": \"%s\", \"database\": %u}",
+						 DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
+															 old.since.snapshot)),
+						 old.since.system, old.since.database);
+		return;
+	}
+	begin_member(json, "since");
+	appendStringInfoString(json, this_moment());
+}
+
+/* ---------------------------------------------------------------------
+ * Checks
+ * ---------------------------------------------------------------------
+ */
+
+/* Locks the table, which must be the caller's, and all its partitions. */
+static void
+lock_table(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	char		kind = get_rel_relkind(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!ev_class_ownercheck_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(kind), name);
+	if (IsCatalogRelationOid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a system catalog", name)));
+	LockRelationOid(relid, LOCK_MODE);
+
+	if (kind == RELKIND_PARTITIONED_TABLE)
+		(void) find_all_inheritors(relid, LOCK_MODE, NULL);
+
+	/* It may have been dropped, or given away, before we had the lock. */
+	if (get_rel_name(relid) == NULL ||
+		!ev_class_ownercheck_compat(relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("table \"%s\" was changed meanwhile", name)));
+}
+
+/* Is the regular expression one?  Throws if not. */
+static void
+check_topics(const EvLabel *label)
+{
+	if (label->topics != NULL)
+		(void) RE_compile_and_execute(cstring_to_text(psprintf("^(?:%s)$", label->topics)),
+									  pstrdup(""), 0, REG_ADVANCED,
+									  C_COLLATION_OID, 0, NULL);
+}
+
+/* Does the label make sense, and does it fit the table? */
+static void
+check_label(Oid relid, const char *text, EvLabel *label)
+{
+	EvOutbox	outbox = {0};
+	const char *reason;
+	Relation	relation;
+
+	if (!ev_label_parse(text, label, &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("table \"%s\" cannot be attached", get_rel_name(relid)),
+				 errdetail("%s.", reason)));
+	if (!ev_outbox_is_readable(relid, label->reader))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be read from the write-ahead log",
+						get_rel_name(relid)),
+				 errdetail("Only tables that are neither temporary nor unlogged can."),
+				 errhint("Use reader => 'polling'.")));
+	check_topics(label);
+	relation = relation_open(relid, NoLock);
+	outbox.label = *label;
+	ev_outbox_map_columns(&outbox, RelationGetDescr(relation));
+	relation_close(relation, NoLock);
+	if (outbox.problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table \"%s\" cannot be attached as \"%s\"",
+						get_rel_name(relid), ev_label_format_name(label->format)),
+				 errdetail("In this format %s.", outbox.problem),
+				 errhint("Name the columns in the argument \"columns\", such as '{\"topic\": \"destination\"}'.")));
+}
+
+/* ---------------------------------------------------------------------
+ * Rows that are there already
+ * ---------------------------------------------------------------------
+ */
+
+/* One row, as a record, into eventuate.record. */
+static void
+copy_message(const EvOrigin *origin, const EvMessage *message)
+{
+	StringInfoData headers;
+	EvField		fields[9];
+	char		id[EV_ID_SIZE];
+
+	initStringInfo(&headers);
+	ev_record_json_append_headers(&headers, message);
+	ev_shared_next_id(id);
+	fields[0] = ev_field_varlena("id", TEXTOID,
+								 cstring_to_text_with_len(id, EV_ID_LENGTH));
+	fields[1] = ev_field_varlena("topic", TEXTOID, cstring_to_text(message->topic));
+	fields[2] = ev_field_varlena("key", BYTEAOID, message->key == NULL ? NULL :
+								 cstring_to_text_with_len(message->key, message->key_length));
+	fields[3] = ev_field_varlena("value", BYTEAOID, message->value == NULL ? NULL :
+								 cstring_to_text_with_len(message->value, message->value_length));
+	fields[4] = ev_field_varlena("headers", JSONBOID, message->header_count == 0 ? NULL :
+								 DatumGetPointer(DirectFunctionCall1(jsonb_in,
+																	 CStringGetDatum(pg_any_to_server(headers.data, headers.len, PG_UTF8)))));
+	fields[5] = ev_field_varlena("partition", INT4OID, NULL);
+	if (message->partition != EV_ANY_PARTITION)
+	{
+		fields[5].isnull = false;
+		fields[5].value = Int32GetDatum(message->partition);
+	}
+	fields[6] = ev_field_varlena("record_time", TIMESTAMPTZOID, NULL);
+	if (message->timestamp != 0)
+	{
+		fields[6].isnull = false;
+		fields[6].value = TimestampTzGetDatum(ev_time_of_epoch_ms(message->timestamp));
+	}
+	fields[7] = ev_field_creation_time();
+	fields[8] = ev_field_txid();
+	ev_insert_row(EV_TABLE_RECORD, fields, lengthof(fields));
+}
+
+static void
+refuse_malformed(const EvOrigin *origin, const EvMessage *message,
+				 const char *row, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("%s cannot be published", row),
+			 errdetail("%s.", reason),
+			 errhint("Mend the row, or mark it as published.")));
+}
+
+static void
+ignore_commit(const EvOrigin *origin)
+{
+}
+
+static const EvSink copying_sink = {
+	.message = copy_message,
+	.malformed = refuse_malformed,
+	.commit = ignore_commit
+};
+
+static Oid
+record_owner(void)
+{
+	Relation	record = table_openrv(makeRangeVar("eventuate", "record", -1),
+									  RowExclusiveLock);
+	Oid			owner = record->rd_rel->relowner;
+
+	table_close(record, NoLock);
+	return owner;
+}
+
+/*
+ * Copies what is not marked as published.  Whoever may attach a table may
+ * publish what is in it: so this is done as the owner of eventuate.record.
+ */
+static void
+publish_existing(Oid relid)
+{
+	Oid			user;
+	int			security;
+	EvBacklog	backlog = {0};
+	List	   *relations = ev_backlog_lock_table(relid, LOCK_MODE);
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(record_owner(),
+						   security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(backlog.scan);
+	(void) ev_backlog_send(relations, &backlog, &copying_sink);
+	PopActiveSnapshot();
+	UnregisterSnapshot(backlog.scan);
+	SetUserIdAndSecContext(user, security);
+}
+
+/* ---------------------------------------------------------------------
+ * The functions
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * eventuate_attach(outbox, format, ...): rows that are inserted from now on
+ * are published.  A table that is attached already gets new options.
+ */
+Datum
+eventuate_attach(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	StringInfoData text;
+	EvLabel		label;
+
+	ev_check_server("eventuate_attach()");
+	ev_check_transaction("eventuate_attach()");
+	ev_check_not_null(fcinfo, ARG_OUTBOX, "outbox");
+	ev_check_not_null(fcinfo, ARG_FORMAT, "format");
+	relid = PG_GETARG_OID(ARG_OUTBOX);
+	lock_table(relid);
+
+	initStringInfo(&text);
+	put_arguments(&text, fcinfo);
+	put_since(&text, relid);
+	appendStringInfoChar(&text, '}');
+	check_label(relid, text.data, &label);
+	ev_outbox_set_label(relid, text.data);
+	if (!PG_ARGISNULL(ARG_PUBLISH_EXISTING) && PG_GETARG_BOOL(ARG_PUBLISH_EXISTING))
+		publish_existing(relid);
+	ev_shared_request_at_commit();
+	PG_RETURN_VOID();
+}
+
+/*
+ * eventuate_detach(outbox): rows that are inserted from now on are not
+ * published.
+ */
+Datum
+eventuate_detach(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	EvLabel		label;
+	StringInfoData changed;
+	char	   *text;
+
+	ev_check_transaction("eventuate_detach()");
+	lock_table(relid);
+	if (!get_label(relid, &label, &text))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not attached", get_rel_name(relid)),
+				 errhint("pg_stat_eventuate_outbox shows the tables that are.")));
+	initStringInfo(&changed);
+	appendBinaryStringInfo(&changed, text, strrchr(text, '}') - text);
+	appendStringInfo(&changed, ", \"until\": %s}", this_moment());
+	ev_outbox_set_label(relid, changed.data);
+	PG_RETURN_VOID();
+}

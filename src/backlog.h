@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * backlog.h
+ *	  Rows of outboxes that are published from the tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_BACKLOG_H
+#define EV_BACKLOG_H
+
+#include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+#include "utils/snapshot.h"
+
+#include "eventuate.h"
+
+/*
+ * Which rows: those that "now" sees and "known" does not (pg_snapshots).
+ * known == 0: all that "scan" sees and that are not marked as published.
+ */
+typedef struct EvBacklog
+{
+	Datum		known;
+	Datum		now;
+	Snapshot	scan;			/* sees everything, "now" and more */
+} EvBacklog;
+
+extern List *ev_backlog_lock(void);
+extern List *ev_backlog_lock_table(Oid relid, LOCKMODE lockmode);
+extern uint64 ev_backlog_send(List *relations, const EvBacklog *backlog,
+							  const EvSink *sink);
+
+#endif							/* EV_BACKLOG_H */

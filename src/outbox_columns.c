@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_columns.c
+ *	  Which column of an outbox is which.
+ *
+ * Each format has a table here: what its columns are usually called, which of
+ * them must be there, and of which types they may be.  Only types of
+ * PostgreSQL's own are read, and domains and enums, whose text PostgreSQL
+ * itself makes: no code of anybody's runs in the publisher.
+ *
+ * Pure but for looking up types in the catalogs, which may be under a
+ * historic snapshot.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+
+#include "outbox.h"
+
+/* What a column must be able to give. */
+typedef enum Kind
+{
+	KIND_TEXT,					/* or anything else that has a text form */
+	KIND_BYTES,					/* bytea, or as above */
+	KIND_JSON,					/* an object, or an array of headers */
+	KIND_HEADER_TEXT,			/* text or JSON, kept in its order */
+	KIND_INTEGER,
+	KIND_TIME,					/* timestamptz, or ms since 1970 */
+	KIND_XID8
+} Kind;
+
+typedef struct Rule
+{
+	const char *name;			/* NULL: there is none unless the label says
+								 * so */
+	Kind		kind;
+	bool		required;
+} Rule;
+
+static const Rule rules[][EV_COLUMN_COUNT] = {
+	[EV_FORMAT_EVENTUATE] = {
+		[EV_COLUMN_ID] = {"id", KIND_TEXT},
+		[EV_COLUMN_TOPIC] = {"destination", KIND_TEXT, true},
+		[EV_COLUMN_HEADERS] = {"headers", KIND_HEADER_TEXT, true},
+		[EV_COLUMN_VALUE] = {"payload", KIND_TEXT, true},
+		[EV_COLUMN_PUBLISHED] = {"published", KIND_INTEGER},
+		[EV_COLUMN_TXID] = {"txid", KIND_XID8},
+		[EV_COLUMN_DBID] = {"dbid", KIND_INTEGER},
+	},
+	[EV_FORMAT_EVENTS] = {
+		[EV_COLUMN_ID] = {"event_id", KIND_TEXT, true},
+		[EV_COLUMN_TOPIC] = {"entity_type", KIND_TEXT, true},
+		[EV_COLUMN_HEADERS] = {"metadata", KIND_TEXT},
+		[EV_COLUMN_VALUE] = {"event_data", KIND_TEXT, true},
+		[EV_COLUMN_PUBLISHED] = {"published", KIND_INTEGER},
+		[EV_COLUMN_TXID] = {NULL, KIND_XID8},
+		[EV_COLUMN_KEY] = {"entity_id", KIND_TEXT, true},
+		[EV_COLUMN_DBID] = {"id", KIND_INTEGER},
+		[EV_COLUMN_TYPE] = {"event_type", KIND_TEXT, true},
+	},
+	[EV_FORMAT_DEBEZIUM] = {
+		[EV_COLUMN_ID] = {"id", KIND_TEXT, true},
+		[EV_COLUMN_TOPIC] = {"aggregatetype", KIND_TEXT, true},
+		[EV_COLUMN_VALUE] = {"payload", KIND_BYTES, true},
+		[EV_COLUMN_PUBLISHED] = {NULL, KIND_INTEGER},
+		[EV_COLUMN_TXID] = {NULL, KIND_XID8},
+		[EV_COLUMN_KEY] = {"aggregateid", KIND_BYTES, true},
+		[EV_COLUMN_PARTITION] = {NULL, KIND_INTEGER},
+		[EV_COLUMN_TIME] = {NULL, KIND_TIME},
+	},
+	[EV_FORMAT_RAW] = {
+		[EV_COLUMN_ID] = {"id", KIND_TEXT},
+		[EV_COLUMN_TOPIC] = {"topic", KIND_TEXT},
+		[EV_COLUMN_HEADERS] = {"headers", KIND_JSON},
+		[EV_COLUMN_VALUE] = {"value", KIND_BYTES, true},
+		[EV_COLUMN_PUBLISHED] = {NULL, KIND_INTEGER},
+		[EV_COLUMN_TXID] = {"txid", KIND_XID8},
+		[EV_COLUMN_KEY] = {"key", KIND_BYTES},
+		[EV_COLUMN_PARTITION] = {"partition", KIND_INTEGER},
+		[EV_COLUMN_TIME] = {"timestamp", KIND_TIME},
+	},
+};
+
+static const char *const kind_names[] = {
+	[KIND_TEXT] = "a type that PostgreSQL itself can write as text",
+	[KIND_BYTES] = "bytea, or a type that PostgreSQL itself can write as text",
+	[KIND_JSON] = "type jsonb or json",
+	[KIND_HEADER_TEXT] = "type text or json",
+	[KIND_INTEGER] = "an integer type",
+	[KIND_TIME] = "type timestamp with time zone or bigint",
+	[KIND_XID8] = "type xid8",
+};
+
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/* Text form without code of anybody's. */
+static bool
+is_printable(Oid type)
+{
+	return type < FirstUnpinnedObjectId || get_typtype(type) == TYPTYPE_ENUM;
+}
+
+static bool
+is_of_kind(Oid type, Kind kind)
+{
+	switch (kind)
+	{
+		case KIND_TEXT:
+			return type != BYTEAOID && is_printable(type);
+		case KIND_BYTES:
+			return is_printable(type);
+		case KIND_JSON:
+			return type == JSONBOID || type == JSONOID;
+		case KIND_HEADER_TEXT:
+			return type == TEXTOID || type == VARCHAROID || type == JSONOID ||
+				type == JSONBOID;
+		case KIND_INTEGER:
+			return is_integer(type);
+		case KIND_TIME:
+			return type == TIMESTAMPTZOID || type == INT8OID;
+		case KIND_XID8:
+			return type == XID8OID;
+	}
+	return false;
+}
+
+/* The number of the column, and its type below all domains; 0: none such. */
+static AttrNumber
+find_column(TupleDesc desc, const char *name, Oid *type)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0)
+			continue;
+		*type = getBaseType(attribute->atttypid);
+		return attribute->attnum;
+	}
+	return 0;
+}
+
+/* One column.  Returns why it makes the table unreadable, or NULL. */
+static const char *
+map_column(EvOutbox *outbox, TupleDesc desc, EvColumn column)
+{
+	const Rule *rule = &rules[outbox->label.format][column];
+	const char *renamed = outbox->label.columns[column];
+	const char *name = renamed ? renamed : rule->name;
+	Oid			type = InvalidOid;
+	AttrNumber	number;
+
+	if (renamed != NULL && rule->name == NULL && !rule->required &&
+		rule->kind == KIND_TEXT)
+		return psprintf("format \"%s\" has no \"%s\"",
+						ev_label_format_name(outbox->label.format),
+						ev_label_column_name(column));
+	if (name == NULL || name[0] == '\0')
+		return rule->required ? psprintf("the format needs a column for \"%s\"",
+										 ev_label_column_name(column)) : NULL;
+	number = find_column(desc, name, &type);
+	if (number == 0)
+		return renamed || rule->required ?
+			psprintf("the table has no column \"%s\"", name) : NULL;
+	if (!is_of_kind(type, rule->kind))
+		return psprintf("the column \"%s\" is not of %s", name,
+						kind_names[rule->kind]);
+	outbox->columns[column] = number;
+	outbox->types[column] = type;
+	return NULL;
+}
+
+static const char *
+map_placements(EvOutbox *outbox, TupleDesc desc)
+{
+	const EvLabel *label = &outbox->label;
+
+	outbox->placements = palloc0(sizeof(AttrNumber) * Max(label->placement_count, 1));
+	outbox->placement_types = palloc0(sizeof(Oid) * Max(label->placement_count, 1));
+	for (int i = 0; i < label->placement_count; i++)
+	{
+		const char *name = label->placements[i].column;
+
+		outbox->placements[i] = find_column(desc, name,
+											&outbox->placement_types[i]);
+		if (outbox->placements[i] == 0)
+			return psprintf("the table has no column \"%s\"", name);
+		if (!is_printable(outbox->placement_types[i]))
+			return psprintf("the column \"%s\" is not of %s", name,
+							kind_names[KIND_TEXT]);
+	}
+	return NULL;
+}
+
+/*
+ * Finds the columns that the label speaks of in a table, or in a partition of
+ * it, whose columns may be in another order.  Fills in outbox->problem too.
+ * Memory is that of the current context.
+ */
+void
+ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc)
+{
+	const EvLabel *label = &outbox->label;
+
+	outbox->problem = NULL;
+	for (int column = 0; column < EV_COLUMN_COUNT && !outbox->problem; column++)
+		outbox->problem = map_column(outbox, desc, column);
+	if (outbox->problem == NULL)
+		outbox->problem = map_placements(outbox, desc);
+	if (outbox->problem == NULL && outbox->columns[EV_COLUMN_TOPIC] == 0 &&
+		label->topic == NULL)
+		outbox->problem = "there is neither a column for the topic nor a topic for all rows";
+	if (outbox->problem == NULL && outbox->columns[EV_COLUMN_TOPIC] != 0 &&
+		label->topic != NULL && label->format != EV_FORMAT_DEBEZIUM)
+		outbox->problem = "there is both a column for the topic and a topic for all rows";
+}

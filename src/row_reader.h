@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_reader.h
+ *	  What the readers of the several formats have in common.
+ *
+ * For the files row*.c only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_ROW_READER_H
+#define EV_ROW_READER_H
+
+#include "row.h"
+
+/*
+ * What is needed while one row is read.  Everything lives in the current
+ * memory context.  Once "reason" is set the row is malformed.
+ */
+typedef struct RowReader
+{
+	const EvOutbox *outbox;
+	Datum	   *values;
+	bool	   *nulls;
+	const char *reason;
+} RowReader;
+
+/* row_value.c */
+extern bool ev_row_is_null(const RowReader *reader, EvColumn column);
+extern Datum ev_row_value(const RowReader *reader, EvColumn column);
+extern const char *ev_row_text(RowReader *reader, EvColumn column, size_t *length);
+extern char *ev_row_cstring(RowReader *reader, EvColumn column);
+extern const char *ev_row_bytes(RowReader *reader, EvColumn column, size_t *length);
+extern int64 ev_row_integer(const RowReader *reader, EvColumn column);
+extern int64 ev_row_epoch_ms(const RowReader *reader, EvColumn column);
+extern const char *ev_row_print(RowReader *reader, Datum value, Oid type,
+								size_t *length);
+extern const char *ev_row_to_utf8(RowReader *reader, const char *text,
+								  size_t length, size_t *utf8_length);
+
+/* One for each format: fills in the message, or says why it cannot. */
+extern bool ev_row_read_eventuate(RowReader *reader, EvMessage *message);
+extern bool ev_row_read_events(RowReader *reader, EvMessage *message);
+extern const char *ev_row_events_topic(const char *entity_type);
+extern bool ev_row_read_debezium(RowReader *reader, EvMessage *message);
+extern bool ev_row_read_raw(RowReader *reader, EvMessage *message);
+
+#endif							/* EV_ROW_READER_H */

@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_value.c
+ *	  The values of a row: text, bytes, numbers, times.
+ *
+ * Text comes out as UTF-8, whatever the database's encoding.  What is not of a
+ * text type is written by PostgreSQL's own functions.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+#include "row_reader.h"
+
+/* Is there no such column, or no value in it? */
+bool
+ev_row_is_null(const RowReader *reader, EvColumn column)
+{
+	AttrNumber	attnum = reader->outbox->columns[column];
+
+	return attnum == 0 || reader->nulls[attnum - 1];
+}
+
+/* What is in a column that is not null. */
+Datum
+ev_row_value(const RowReader *reader, EvColumn column)
+{
+	return reader->values[reader->outbox->columns[column] - 1];
+}
+
+/*
+ * Text of the database as UTF-8, NUL-terminated where it had to be converted.
+ * NULL, with a reason, if it is not valid in the database's encoding.
+ */
+const char *
+ev_row_to_utf8(RowReader *reader, const char *text, size_t length, size_t *utf8_length)
+{
+	int			encoding = GetDatabaseEncoding();
+	unsigned char *utf8;
+	size_t		size;
+	Oid			proc;
+
+	*utf8_length = length;
+	if (encoding == PG_UTF8)
+		return text;
+	if (encoding == PG_SQL_ASCII)
+	{
+		if (pg_verify_mbstr(PG_UTF8, text, length, true))
+			return text;
+		reader->reason = "the row is not valid UTF-8";
+		return NULL;
+	}
+	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	size = length * MAX_CONVERSION_GROWTH + 1;
+	utf8 = MemoryContextAllocHuge(CurrentMemoryContext, size);
+	if (!OidIsValid(proc) ||
+		pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8,
+									  unconstify(unsigned char *, (const unsigned char *) text),
+									  length, utf8, size, true) != length)
+	{
+		reader->reason = "the row cannot be converted to UTF-8";
+		return NULL;
+	}
+	*utf8_length = strlen((char *) utf8);
+	return (char *) utf8;
+}
+
+/*
+ * Any value as UTF-8 text, not NUL-terminated.  NULL, with a reason, if it is
+ * not valid in the database's encoding.
+ */
+const char *
+ev_row_print(RowReader *reader, Datum value, Oid type, size_t *length)
+{
+	char	   *text;
+
+	if (type == TEXTOID || type == VARCHAROID || type == JSONOID)
+	{
+		struct varlena *varlena = PG_DETOAST_DATUM_PACKED(value);
+
+		return ev_row_to_utf8(reader, VARDATA_ANY(varlena),
+							  VARSIZE_ANY_EXHDR(varlena), length);
+	}
+	if (type == JSONBOID)
+	{
+		Jsonb	   *jsonb = DatumGetJsonbP(value);
+
+		text = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+	}
+	else
+	{
+		Oid			output;
+		bool		is_varlena;
+
+		getTypeOutputInfo(type, &output, &is_varlena);
+		text = OidOutputFunctionCall(output, value);
+	}
+	return ev_row_to_utf8(reader, text, strlen(text), length);
+}
+
+/* A column as UTF-8 text; NULL if it is null or not valid. */
+const char *
+ev_row_text(RowReader *reader, EvColumn column, size_t *length)
+{
+	*length = 0;
+	if (ev_row_is_null(reader, column))
+		return NULL;
+	return ev_row_print(reader, ev_row_value(reader, column),
+						reader->outbox->types[column], length);
+}
+
+/* The same, NUL-terminated. */
+char *
+ev_row_cstring(RowReader *reader, EvColumn column)
+{
+	size_t		length;
+	const char *text = ev_row_text(reader, column, &length);
+
+	return text == NULL ? NULL : pnstrdup(text, length);
+}
+
+/* A column's bytes, of what is not bytea those of its text; or NULL. */
+const char *
+ev_row_bytes(RowReader *reader, EvColumn column, size_t *length)
+{
+	bytea	   *bytes;
+
+	if (ev_row_is_null(reader, column) ||
+		reader->outbox->types[column] != BYTEAOID)
+		return ev_row_text(reader, column, length);
+	bytes = DatumGetByteaPP(ev_row_value(reader, column));
+	*length = VARSIZE_ANY_EXHDR(bytes);
+	return VARDATA_ANY(bytes);
+}
+
+/* A column of an integer type that is not null. */
+int64
+ev_row_integer(const RowReader *reader, EvColumn column)
+{
+	Datum		value = ev_row_value(reader, column);
+
+	switch (reader->outbox->types[column])
+	{
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return DatumGetInt64(value);
+	}
+}
+
+/* A column that holds a time and is not null, in ms since 1970. */
+int64
+ev_row_epoch_ms(const RowReader *reader, EvColumn column)
+{
+	Datum		value = ev_row_value(reader, column);
+
+	return reader->outbox->types[column] == INT8OID ? DatumGetInt64(value) :
+		ev_epoch_ms(DatumGetTimestampTz(value));
+}
