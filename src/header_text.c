@@ -24,39 +24,18 @@
 #endif
 
 #include "header_text.h"
-#include "json.h"
+#include "json_tree.h"
 #include "message.h"
 
 /* Rows of more names than this are checked for duplicates by sorting. */
 #define MAX_FAST_NAMES 64
 
-/* How much of a header's name goes into a reason, in bytes. */
-#define MAX_SHOWN_NAME 64
-
-/* value.data == NULL stands for JSON's null. */
-typedef struct Header
-{
-	EvSlice		name;
-	EvSlice		value;
-} Header;
-
-/* Headers that need work: all text is unescaped, in Parser.text. */
-typedef struct Parser
-{
-	const char *at;
-	const char *end;
-	char	   *text;			/* as long as the input: text never grows */
-	size_t		used;			/* of text */
-	Header	   *headers;
-	size_t		count;
-	size_t		capacity;
-	StringInfo	scratch;		/* for a reason that holds a name */
-} Parser;
-
 static const char *const reasons[] = {
 	[EV_JSON_INVALID] = "headers are not valid JSON",
 	[EV_JSON_SURROGATE] = "headers hold an unpaired surrogate",
-	[EV_JSON_NUL] = "headers hold a NUL character"
+	[EV_JSON_NUL] = "headers hold a NUL character",
+	[EV_JSON_DEPTH] = "headers are nested too deeply",
+	[EV_JSON_TOO_LONG] = "headers are too long"
 };
 
 static inline bool
@@ -115,241 +94,64 @@ scan_canonical(const char *text, size_t length, EvSlice *id,
 }
 
 /*
- * Reads any JSON string into parser->text, unescaped.  Returns a reason, or
- * NULL.
+ * Finds the value of ID or PARTITION_ID, which may be missing but not be
+ * other than a string.  Returns a reason, or NULL.
  */
 static const char *
-read_string(Parser *parser, EvSlice *slice)
+find_string(const EvJsonTree *tree, const char *name, const char *reason,
+			EvSlice *value)
 {
-	char	   *to = parser->text + parser->used;
-	EvJsonError error = ev_json_read_string(&parser->at, parser->end, to,
-											&slice->length);
+	const EvJsonNode *node = ev_json_tree_member(tree, name);
 
-	if (error != EV_JSON_FINE)
-		return reasons[error];
-	slice->data = to;
-	parser->used += slice->length;
+	if (node == NULL)
+		return NULL;
+	if (node->kind != EV_JSON_STRING)
+		return reason;
+	*value = node->text;
 	return NULL;
 }
 
-static void
-skip_space(Parser *parser)
-{
-	while (parser->at < parser->end &&
-		   (*parser->at == ' ' || *parser->at == '\t' ||
-			*parser->at == '\n' || *parser->at == '\r'))
-		parser->at++;
-}
-
 /*
- * Skips white space and then c, if that is what follows.
- */
-static bool
-take(Parser *parser, char c)
-{
-	skip_space(parser);
-	if (parser->at == parser->end || *parser->at != c)
-		return false;
-	parser->at++;
-	return true;
-}
-
-/*
- * Says in scratch which header it is whose value is not a string.  A long
- * name is cut, at the start of a character.
+ * Copies a string to the end of scratch, which must have room.
  */
 static const char *
-not_a_string(StringInfo scratch, const EvSlice *name)
+keep(const EvSlice *value, StringInfo scratch, size_t *length)
 {
-	size_t		length = name->length;
-
-	if (length > MAX_SHOWN_NAME)
-	{
-		length = MAX_SHOWN_NAME;
-		while (length > 0 &&
-			   ((unsigned char) name->data[length] & 0xC0) == 0x80)
-			length--;
-	}
-	resetStringInfo(scratch);
-	appendStringInfoString(scratch, "header ");
-	ev_json_append_string(scratch, name->data, length);
-	appendStringInfoString(scratch, " is not a string");
-	return scratch->data;
-}
-
-/*
- * Reads what follows a header's colon: a string or null.
- */
-static const char *
-read_value(Parser *parser, Header *header)
-{
-	static const char other_values[] = "{[-0123456789tf";
-	size_t		left;
-
-	skip_space(parser);
-	left = parser->end - parser->at;
-	if (left >= 4 && memcmp(parser->at, "null", 4) == 0)
-	{
-		parser->at += 4;
-		header->value.data = NULL;
-		header->value.length = 0;
+	*length = value->length;
+	if (value->data == NULL)
 		return NULL;
-	}
-	if (left > 0 && memchr(other_values, *parser->at,
-						   EV_LITERAL_LENGTH(other_values)) != NULL)
-		return not_a_string(parser->scratch, &header->name);
-	return read_string(parser, &header->value);
+	Assert(value->length < (size_t) (scratch->maxlen - scratch->len));
+	appendBinaryStringInfo(scratch, value->data, value->length);
+	return scratch->data + scratch->len - value->length;
 }
 
 /*
- * Reads one header, including a null one, and adds it to the list.
+ * Writes the headers of a tree.  Returns a reason, or NULL.
  */
 static const char *
-read_header(Parser *parser)
+write_headers(const EvJsonTree *tree, StringInfo scratch,
+			  EvHeaderText *headers)
 {
-	Header	   *header;
+	EvSlice		id = {0};
+	EvSlice		partition_id = {0};
 	const char *reason;
 
-	if (parser->count == parser->capacity)
-	{
-		parser->capacity *= 2;
-		parser->headers = repalloc(parser->headers,
-								   parser->capacity * sizeof(Header));
-	}
-	header = &parser->headers[parser->count++];
-	skip_space(parser);
-	reason = read_string(parser, &header->name);
+	reason = find_string(tree, EV_HEADER_ID,
+						 "header \"" EV_HEADER_ID "\" is not a string", &id);
+	if (reason == NULL)
+		reason = find_string(tree, EV_HEADER_PARTITION_ID,
+							 "header \"" EV_HEADER_PARTITION_ID "\" is not a string",
+							 &partition_id);
 	if (reason != NULL)
 		return reason;
-	if (!take(parser, ':'))
-		return reasons[EV_JSON_INVALID];
-	return read_value(parser, header);
-}
-
-/*
- * Reads the whole text.  Returns a reason, or NULL.
- */
-static const char *
-read_headers(Parser *parser)
-{
-	if (!take(parser, '{'))
-		return "headers are not a JSON object";
-	if (!take(parser, '}'))
-	{
-		do
-		{
-			const char *reason = read_header(parser);
-
-			if (reason != NULL)
-				return reason;
-		} while (take(parser, ','));
-		if (!take(parser, '}'))
-			return reasons[EV_JSON_INVALID];
-	}
-	skip_space(parser);
-	return parser->at == parser->end ? NULL : reasons[EV_JSON_INVALID];
-}
-
-/*
- * Order by name, then by position in the text.
- */
-static int
-compare_headers(const void *a, const void *b)
-{
-	const Header *left = *(const Header *const *) a;
-	const Header *right = *(const Header *const *) b;
-	int			result = memcmp(left->name.data, right->name.data,
-								Min(left->name.length, right->name.length));
-
-	if (result == 0)
-		result = (left->name.length > right->name.length) -
-			(left->name.length < right->name.length);
-	if (result == 0)
-		result = (left > right) - (left < right);
-	return result;
-}
-
-/*
- * Makes of headers with one name what a Java map makes of them: the position
- * of the first, the value of the last.  The others become null, and so does
- * the first if the last is: null headers are not written.
- */
-static void
-merge_duplicates(Parser *parser)
-{
-	Header	  **order = palloc(parser->capacity * sizeof(Header *));
-	Header	   *first = NULL;
-	size_t		i;
-
-	for (i = 0; i < parser->count; i++)
-		order[i] = &parser->headers[i];
-	qsort(order, parser->count, sizeof(Header *), compare_headers);
-	for (i = 0; i < parser->count; i++)
-	{
-		if (first != NULL && slice_equals(&first->name, order[i]->name.data,
-										  order[i]->name.length))
-		{
-			first->value = order[i]->value;
-			order[i]->value.data = NULL;
-		}
-		else
-			first = order[i];
-	}
-	pfree(order);
-}
-
-/*
- * Appends the headers in canonical form.
- */
-static void
-write_headers(const Parser *parser, StringInfo out)
-{
-	char		separator = '{';
-	size_t		i;
-
-	for (i = 0; i < parser->count; i++)
-	{
-		const Header *header = &parser->headers[i];
-
-		if (header->value.data == NULL)
-			continue;
-		appendStringInfoCharMacro(out, separator);
-		ev_json_append_string(out, header->name.data, header->name.length);
-		appendStringInfoCharMacro(out, ':');
-		ev_json_append_string(out, header->value.data,
-							  header->value.length);
-		separator = ',';
-	}
-	if (separator == '{')
-		appendStringInfoCharMacro(out, '{');
-	appendStringInfoCharMacro(out, '}');
-}
-
-/*
- * Copies the value of the named header to the end of scratch, which must have
- * room.  Returns NULL if there is no such header.
- */
-static const char *
-keep_value(const Parser *parser, const char *name, StringInfo scratch,
-		   size_t *length)
-{
-	size_t		name_length = strlen(name);
-	size_t		i;
-
-	for (i = 0; i < parser->count; i++)
-	{
-		const Header *header = &parser->headers[i];
-
-		if (header->value.data != NULL &&
-			slice_equals(&header->name, name, name_length))
-		{
-			Assert(header->value.length <
-				   (size_t) (scratch->maxlen - scratch->len));
-			*length = header->value.length;
-			appendBinaryStringInfo(scratch, header->value.data, *length);
-			return scratch->data + scratch->len - *length;
-		}
-	}
+	ev_json_tree_append(scratch, tree);
+	headers->json_length = scratch->len;
+	/* From here on scratch must not move. */
+	enlargeStringInfo(scratch, id.length + partition_id.length);
+	headers->json = scratch->data;
+	headers->id = keep(&id, scratch, &headers->id_length);
+	headers->partition_id = keep(&partition_id, scratch,
+								 &headers->partition_id_length);
 	return NULL;
 }
 
@@ -360,33 +162,15 @@ static const char *
 parse_any(const char *text, size_t length, StringInfo scratch,
 		  EvHeaderText *headers)
 {
-	Parser		parser = {0};
-	const char *reason;
+	EvJsonTree	tree;
+	EvJsonError error = ev_json_tree_read(&tree, text, length);
+	const char *reason = reasons[error];
 
-	parser.at = text;
-	parser.end = text + length;
-	parser.text = palloc(Max(length, 1));
-	parser.capacity = 16;
-	parser.headers = palloc(parser.capacity * sizeof(Header));
-	parser.scratch = scratch;
-
-	reason = read_headers(&parser);
-	if (reason == NULL)
-	{
-		merge_duplicates(&parser);
-		write_headers(&parser, scratch);
-		headers->json_length = scratch->len;
-		/* From here on scratch must not move; the values fit in "used". */
-		enlargeStringInfo(scratch, parser.used);
-		headers->json = scratch->data;
-		headers->id = keep_value(&parser, EV_HEADER_ID, scratch,
-								 &headers->id_length);
-		headers->partition_id = keep_value(&parser, EV_HEADER_PARTITION_ID,
-										   scratch,
-										   &headers->partition_id_length);
-	}
-	pfree(parser.headers);
-	pfree(parser.text);
+	if (error == EV_JSON_FINE)
+		reason = tree.nodes[0].kind == EV_JSON_OBJECT ?
+			write_headers(&tree, scratch, headers) :
+			"headers are not a JSON object";
+	ev_json_tree_free(&tree);
 	return reason;
 }
 
@@ -416,11 +200,12 @@ unescape(const EvSlice *canonical, StringInfo scratch, size_t *length)
 
 /*
  * Check the headers column of a row and bring it into the form in which it
- * goes into the record: that of Jackson after reading the text into a map of
- * strings and writing the map.  White space goes, strings are escaped afresh,
- * of a name that comes twice the first position and the last value stay, null
- * values go.  Other values than strings and null are refused, and so is what
- * PostgreSQL refuses in a string: half a surrogate pair and U+0000.
+ * goes into the record: that of Jackson after reading the text into a map and
+ * writing the map.  White space goes, strings are escaped afresh, numbers are
+ * Java's, of a name that comes twice the first position and the last value
+ * stay, null values go.  An ID or PARTITION_ID that is no string is refused,
+ * and so is what PostgreSQL refuses in a string: half a surrogate pair and
+ * U+0000.
  *
  * Returns NULL and fills headers, or returns the reason why the row is not a
  * message: lower case, no full stop, UTF-8.  scratch is the caller's and is

@@ -22,13 +22,18 @@ typedef struct EvSlice
 	size_t		length;
 } EvSlice;
 
-/* What a string is refused for: no JSON, or what PostgreSQL cannot hold. */
+/*
+ * What text is refused for: no JSON, what PostgreSQL cannot hold in a string,
+ * or more than we take.
+ */
 typedef enum EvJsonError
 {
 	EV_JSON_FINE,
 	EV_JSON_INVALID,
 	EV_JSON_SURROGATE,			/* half of a pair */
-	EV_JSON_NUL					/* U+0000 */
+	EV_JSON_NUL,				/* U+0000 */
+	EV_JSON_DEPTH,
+	EV_JSON_TOO_LONG
 } EvJsonError;
 
 extern void ev_json_append_string(StringInfo out, const char *text,

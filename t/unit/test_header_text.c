@@ -18,6 +18,7 @@
 #include "header_text.h"
 #include "mb/pg_wchar.h"
 #include "message.h"
+#include "random_text.h"
 
 #define MAX_HEADERS 200
 
@@ -155,13 +156,14 @@ static void
 test_header_reasons(void)
 {
 	static const char *const vectors[][2] = {
-		{"", "headers are not a JSON object"},
-		{" ", "headers are not a JSON object"},
+		{"", "headers are not valid JSON"},
+		{" ", "headers are not valid JSON"},
 		{"[]", "headers are not a JSON object"},
 		{"null", "headers are not a JSON object"},
+		{"1", "headers are not a JSON object"},
 		{"\"{}\"", "headers are not a JSON object"},
 		{"{", "headers are not valid JSON"},
-		{"}", "headers are not a JSON object"},
+		{"}", "headers are not valid JSON"},
 		{"{}}", "headers are not valid JSON"},
 		{"{} x", "headers are not valid JSON"},
 		{"{\"a\":\"b\"", "headers are not valid JSON"},
@@ -192,17 +194,13 @@ test_header_reasons(void)
 		{"{\"a\":\"\\ud83d\\ud83d\"}", "headers hold an unpaired surrogate"},
 		{"{\"a\":\"\\ude00\"}", "headers hold an unpaired surrogate"},
 		{"{\"a\":\"\\ude00\\ud83d\"}", "headers hold an unpaired surrogate"},
-		{"{\"a\":1}", "header \"a\" is not a string"},
-		{"{\"a\":-1.5e3}", "header \"a\" is not a string"},
-		{"{\"a\":true}", "header \"a\" is not a string"},
-		{"{\"a\":false}", "header \"a\" is not a string"},
-		{"{\"a\":\"b\",\"c\": {\"d\":\"e\"}}",
-		"header \"c\" is not a string"},
-		{"{\"a\":[[[[[[", "header \"a\" is not a string"},
-		{"{\"a\\n\\\"\\u00e9\":1}",
-		"header \"a\\n\\\"\xC3\xA9\" is not a string"},
+		{"{\"ID\":1}", "header \"ID\" is not a string"},
+		{"{\"ID\":\"1\",\"ID\":[]}", "header \"ID\" is not a string"},
+		{"{\"ID\":\"1\",\"PARTITION_ID\":true}",
+		"header \"PARTITION_ID\" is not a string"},
+		{"{\"a\":[\"\\u0000\"]}", "headers hold a NUL character"},
+		{"{\"a\":{\"b\":{\"\\ude00\":1}}}", "headers hold an unpaired surrogate"},
 	};
-	Text		text = {.length = 0};
 	size_t		i;
 
 	for (i = 0; i < lengthof(vectors); i++)
@@ -210,18 +208,7 @@ test_header_reasons(void)
 	check_reason("{\"a\":\0\"b\"}", 9, "headers are not valid JSON");
 	check_reason("{\"a\":\"\\\0\"}", 9, "headers are not valid JSON");
 	check_reason("{\"a\":\"b\"}\0", 10, "headers are not valid JSON");
-
-	/* A long name is cut where a character starts. */
-	add_string(&text, "{\"x");
-	for (i = 0; i < 1000; i++)
-		add_string(&text, "\xC3\xA9");
-	add_string(&text, "\":1}");
-	check_reason(text.data, text.length, "header \"x"
-				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
-				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
-				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
-				 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
-				 "\xC3\xA9\xC3\xA9\xC3\xA9\" is not a string");
+	check_reason("{\"a\":1\0}", 9, "headers are not valid JSON");
 	end_test("headers that are refused");
 }
 
@@ -343,50 +330,6 @@ check_parsed(const char *text, size_t length, const Items *items)
 	parse_end(&parsed);
 }
 
-/* A random character in UTF-8, never NUL or a surrogate. */
-static size_t
-random_character(char *to)
-{
-	pg_wchar	c;
-
-	switch (random_below(12))
-	{
-		case 0:
-			c = 1 + random_below(31);
-			break;
-		case 1:
-			c = "\"\\/\x7F"[random_below(4)];
-			break;
-		case 2:
-			c = 0x80 + random_below(0x780);
-			break;
-		case 3:
-			c = 0x800 + random_below(0xD000);
-			break;
-		case 4:
-			c = 0xE000 + random_below(0x2000);
-			break;
-		case 5:
-			c = 0x10000 + random_below(0x100000);
-			break;
-		default:
-			c = 'a' + random_below(26);
-	}
-	unicode_to_utf8(c, (unsigned char *) to);
-	return pg_utf_mblen((unsigned char *) to);
-}
-
-static size_t
-random_text(char *to, size_t limit)
-{
-	size_t		end = random_below(limit - 4);
-	size_t		length = 0;
-
-	while (length < end)
-		length += random_character(to + length);
-	return length;
-}
-
 static void
 random_items(Items *items, int count, bool nulls)
 {
@@ -411,52 +354,6 @@ random_items(Items *items, int count, bool nulls)
 		item->is_null = nulls && random_below(5) == 0;
 		items->count++;
 	}
-}
-
-static void
-add_space(Text *text)
-{
-	while (random_below(3) == 0)
-		add(text, &" \t\n\r"[random_below(4)], 1);
-}
-
-/* A string, each of its characters written in one of the ways there are. */
-static void
-add_any_string(Text *text, const char *data, size_t length)
-{
-	static const char shorts[] = "\"\\/\b\f\n\r\t";
-	static const char names[] = "\"\\/bfnrt";
-	size_t		i = 0;
-
-	add(text, "\"", 1);
-	while (i < length)
-	{
-		int			size = pg_utf_mblen((const unsigned char *) data + i);
-		pg_wchar	c = utf8_to_unicode((const unsigned char *) data + i);
-		const char *found = c < 128 ? strchr(shorts, (int) c) : NULL;
-		const char *format = random_below(2) ? "\\u%04x" : "\\u%04X";
-		char		escape[16];
-
-		if (found != NULL && random_below(2))
-			snprintf(escape, sizeof(escape), "\\%c", names[found - shorts]);
-		else if (c < 0x20 || c == '"' || c == '\\' || random_below(4) == 0)
-		{
-			if (c < 0x10000)
-				snprintf(escape, sizeof(escape), format, c);
-			else
-			{
-				snprintf(escape, sizeof(escape), format,
-						 0xD800 + ((c - 0x10000) >> 10));
-				snprintf(escape + 6, sizeof(escape) - 6, format,
-						 0xDC00 + ((c - 0x10000) & 0x3FF));
-			}
-		}
-		else
-			snprintf(escape, sizeof(escape), "%.*s", size, data + i);
-		add_string(text, escape);
-		i += size;
-	}
-	add(text, "\"", 1);
 }
 
 static void
@@ -516,8 +413,8 @@ test_random_headers(bool canonical)
 }
 
 /*
- * The reference parser.  Everything fits: mutilation makes text longer by a
- * byte at most.
+ * The reference parser, of strings and nulls only.  Everything fits:
+ * mutilation makes text longer by a byte at most.
  */
 static bool
 naive_hex(const char **at, const char *end, unsigned *code)
@@ -623,12 +520,13 @@ naive_expect(const char **at, const char *end, char c)
 }
 
 static bool
-naive_parse(const char *text, size_t length, Items *items)
+naive_parse(const char *text, size_t length, Items *items, bool *other)
 {
 	const char *at = text;
 	const char *end = text + length;
 
 	items->count = 0;
+	*other = false;
 	if (!naive_expect(&at, end, '{'))
 		return false;
 	naive_space(&at, end);
@@ -646,6 +544,7 @@ naive_parse(const char *text, size_t length, Items *items)
 				return false;
 			naive_space(&at, end);
 			item->is_null = end - at >= 4 && memcmp(at, "null", 4) == 0;
+			*other = at < end && *at != '"';
 			if (item->is_null)
 				at += 4;
 			else if (!naive_string(&at, end, item->value,
@@ -692,6 +591,30 @@ mutilate(Text *text)
 	}
 }
 
+/*
+ * Whether a value that is no string is fine is for Jackson's vectors to say;
+ * but what is written must be what would be written again.
+ */
+static void
+check_stable(const char *text, size_t length)
+{
+	Parsed		parsed;
+	Parsed		again;
+
+	parse(&parsed, text, length);
+	if (parsed.reason == NULL)
+	{
+		parse(&again, parsed.headers.json, parsed.headers.json_length);
+		CHECK(again.reason == NULL);
+		if (again.reason == NULL)
+			check_text(again.headers.json, again.headers.json_length,
+					   parsed.headers.json, parsed.headers.json_length,
+					   __LINE__);
+		parse_end(&again);
+	}
+	parse_end(&parsed);
+}
+
 static void
 test_mutilated_headers(void)
 {
@@ -703,6 +626,7 @@ test_mutilated_headers(void)
 	for (i = 0; i < 200000 && !test_failed; i++)
 	{
 		int			times = 1 + random_below(3);
+		bool		other;
 		int			j;
 
 		random_items(&items, random_below(4), true);
@@ -717,8 +641,10 @@ test_mutilated_headers(void)
 		add_items(&text, &items, random_below(2));
 		while (times-- > 0 && text.length > 0)
 			mutilate(&text);
-		if (naive_parse(text.data, text.length, &items))
+		if (naive_parse(text.data, text.length, &items, &other))
 			check_parsed(text.data, text.length, &items);
+		else if (other)
+			check_stable(text.data, text.length);
 		else
 		{
 			Parsed		parsed;
