@@ -31,7 +31,8 @@ our %faults = (
 	slot => { weight => 4, ends => 1, loses => 1 });
 
 my $publisher = qr/eventuate publisher/;
-my $session = qr/\[local\]/;
+my $session = qr/^(?!.*walsender).*\[local\]/s;
+my $sender = qr/walsender/;
 
 # Each returns false if it could not be done now.
 my %actions = (
@@ -187,6 +188,8 @@ sub restart
 {
 	my ($self, $mode) = @_;
 
+	# A fast shutdown waits for the standby.
+	$self->continue_sender;
 	$self->{node}->stop($mode);
 	$self->end_event;
 	return $self->start_node;
@@ -201,6 +204,7 @@ sub kill_postmaster
 
 	$self->{node}->kill9;
 	CORE::kill('KILL', @pids) if $children && @pids;
+	$self->continue_sender;
 	wait_gone(@pids);
 	$self->end_event;
 	# The next one looks whether this one is there, buried or not.
@@ -315,21 +319,20 @@ sub wait_in_step
 }
 
 # The standby gets nothing; who commits waits for it.
-sub stop_receiver
+sub stop_sender
 {
 	my ($self) = @_;
-	my @pids = $self->pids(qr/walreceiver/, $self->{standby}) or return;
+	my @pids = $self->pids($sender) or return;
 
 	CORE::kill('STOP', @pids);
 	$self->{stopped} = \@pids;
 	return 1;
 }
 
-sub continue_receiver
+sub continue_sender
 {
 	my ($self) = @_;
-	CORE::kill('CONT', grep { alive($_) } @{ $self->{stopped} || [] });
-	delete $self->{stopped};
+	CORE::kill('CONT', grep { alive($_) } @{ delete $self->{stopped} || [] });
 	return;
 }
 
@@ -337,8 +340,8 @@ sub freeze_standby
 {
 	my ($self) = @_;
 
-	return if @{ $self->{later} } || !$self->{standby} || !$self->stop_receiver;
-	return $self->later(rand 2, sub { $self->continue_receiver }, 1);
+	return if @{ $self->{later} } || !$self->{standby} || !$self->stop_sender;
+	return $self->later(rand 2, sub { $self->continue_sender }, 1);
 }
 
 # The primary dies, mostly with commits that only it has: those that wait for
@@ -350,17 +353,16 @@ sub fail_over
 	my ($old, $new) = ($self->{node}, $self->{standby});
 
 	return unless $new;
-	$self->continue_receiver;
+	$self->continue_sender;
 	$self->wait_in_step;
 	$self->begin_event;
-	if (rand() < 0.8 && $self->stop_receiver)
+	if (rand() < 0.8 && $self->stop_sender)
 	{
 		sleep rand 0.5;
 		$self->end_session if rand() < 0.7;
 		sleep rand 0.3;
 	}
 	$self->kill_postmaster(1);
-	$self->continue_receiver;
 	$new->promote;
 	$self->{node} = $new;
 	$self->publish_address;
