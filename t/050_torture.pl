@@ -43,7 +43,7 @@ foreach my $kind (@kinds)
 			$ENV{FAULTS} ? (only => [ split ' ', $ENV{FAULTS} ]) : (),
 			$long ? () : (must => [qw(reset promote)]),
 			kills => $ENV{KILLS} || ($long ? 100 : 12),
-			seconds => $ENV{DURATION} || ($long ? 600 : 15));
+			seconds => $ENV{DURATION} || ($long ? 600 : 12));
 		$torture->settle;
 		Torture::Check::check($torture->evidence);
 	};

@@ -54,7 +54,8 @@ sub summary
 	$kills += $_ foreach values %kills;
 	return "seed $more{seed}, $more{kafka} Kafka, $more{seconds} s: $kills faults ("
 	  . join(', ', map { "$_ $kills{$_}" } sort keys %kills)
-	  . '), ' . ($more{reset} ? "$more{reset} connections reset ($more{unanswered} with an answer outstanding), " : '')
+	  . '), ' . ($more{reset} ? "$more{reset} connections reset, " : '')
+	  . ($more{unanswered} ? "$more{unanswered} with an answer outstanding, " : '')
 	  . "$figures->{selves} by itself; $figures->{transactions} transactions ($figures->{committed} committed, $figures->{aborted} aborted, "
 	  . "$figures->{unknown} unknown, $figures->{survived} of these survived); $figures->{messages} messages, lost $figures->{lost}, "
 	  . "phantom $figures->{phantom}, reordered $figures->{reordered}; $figures->{duplicates} duplicates in $figures->{bursts} bursts, "
