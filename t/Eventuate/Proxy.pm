@@ -13,6 +13,8 @@ package Eventuate::Proxy;
 use strict;
 use warnings;
 
+use Eventuate::Broker ();
+
 our @ISA = ('Eventuate::Broker');
 
 sub new
