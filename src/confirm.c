@@ -39,7 +39,7 @@ static EvDatabase *me = NULL;
 static XLogRecPtr confirmed = InvalidXLogRecPtr;
 static XLogRecPtr saved = InvalidXLogRecPtr;
 static uint64 saved_acknowledged = 0;
-static TimestampTz saved_at = 0;
+static EvInstant saved_at = 0;
 
 /* Begins at "lsn", where the slot that was just opened is confirmed. */
 void
@@ -50,7 +50,7 @@ ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn)
 }
 
 static void
-save_slot(TimestampTz now)
+save_slot(EvInstant now)
 {
 	if (confirmed > saved)
 		ev_slot_save();
@@ -82,7 +82,7 @@ show_position(XLogRecPtr lsn, TimestampTz through)
  * the end of WAL was last seen; 0: not yet.
  */
 void
-ev_confirm(TimestampTz now, TimestampTz end_seen_at)
+ev_confirm(EvInstant now, TimestampTz end_seen_at)
 {
 	bool		idle = ev_delivery_idle();
 	XLogRecPtr	safe = idle ? ev_slot_position() : ev_delivery_safe_lsn();
@@ -108,13 +108,13 @@ ev_confirm(TimestampTz now, TimestampTz end_seen_at)
  * in a transaction.
  */
 void
-ev_confirm_store_progress(TimestampTz now)
+ev_confirm_store_progress(EvInstant now)
 {
 	static Datum snapshot = (Datum) 0;
 	static XLogRecPtr behind = InvalidXLogRecPtr;
 	static uint64 stored = 0;
 	static uint64 taken = 0;
-	static TimestampTz stored_at = 0;
+	static EvInstant stored_at = 0;
 	TimeLineID	timeline;
 
 	if (snapshot == (Datum) 0)

@@ -14,8 +14,8 @@
 #include "shared.h"
 
 extern void ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn);
-extern void ev_confirm(TimestampTz now, TimestampTz end_seen_at);
+extern void ev_confirm(EvInstant now, TimestampTz end_seen_at);
 extern void ev_confirm_save(void);
-extern void ev_confirm_store_progress(TimestampTz now);
+extern void ev_confirm_store_progress(EvInstant now);
 
 #endif							/* EV_CONFIRM_H */

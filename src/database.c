@@ -140,9 +140,9 @@ release_hold(EvDatabase *entry)
 static void
 hold_database(EvDatabase *entry)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	EvInstant	start = ev_instant_now();
 
-	while (!TimestampDifferenceExceeds(start, GetCurrentTimestamp(), WAIT_LIMIT))
+	while (!ev_instant_passed(start, ev_instant_now(), WAIT_LIMIT))
 	{
 		if (try_hold(entry))
 		{
@@ -199,14 +199,14 @@ everything_is_published(void)
 {
 	EvDatabase *entry = ev_shared_find(MyDatabaseId);
 	XLogRecPtr	end = ev_horizon_inserted();
-	TimestampTz start = GetCurrentTimestamp();
+	EvInstant	start = ev_instant_now();
 
 	/* The publisher reads what is flushed, and the locks are in WAL too. */
 	XLogFlush(end);
 	while (entry != NULL && entry->pid != 0 &&
 		   (entry->state == EV_STATE_STREAMING ||
 			entry->state == EV_STATE_CATCHING_UP) &&
-		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), WAIT_LIMIT))
+		   !ev_instant_passed(start, ev_instant_now(), WAIT_LIMIT))
 	{
 		XLogRecPtr	published;
 

@@ -156,7 +156,7 @@ bury(const EvSpooled *refused)
 static void
 judge(const EvSpooled *refused)
 {
-	if (!ev_refusal_hold(refused, GetCurrentTimestamp()))
+	if (!ev_refusal_hold(refused, ev_instant_now()))
 		bury(refused);
 }
 
@@ -338,7 +338,7 @@ try_held_topics(void)
 	EvSpool    *held;
 	EvSpooled	message;
 
-	while ((held = ev_refusal_due(GetCurrentTimestamp())) != NULL)
+	while ((held = ev_refusal_due(ev_instant_now())) != NULL)
 	{
 		while (ev_spool_get(held, &message))
 			ev_spool_put(suspects, &message);

@@ -19,6 +19,7 @@
 #ifndef FRONTEND
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
+#include "portability/instr_time.h"
 #endif
 
 /* Kafka's own limit on the name of a topic, in bytes. */
@@ -72,6 +73,29 @@ static inline TimestampTz
 ev_time_of_epoch_ms(int64 ms)
 {
 	return ms * 1000 - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+/*
+ * An instant, in microseconds of a clock that nobody sets: how long something
+ * takes or is to wait is told by it.  The same for all processes; 0 is long
+ * ago.
+ */
+typedef int64 EvInstant;
+
+static inline EvInstant
+ev_instant_now(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (EvInstant) INSTR_TIME_GET_MICROSEC(now);
+}
+
+/* Have so many ms passed from "since" to "now"? */
+static inline bool
+ev_instant_passed(EvInstant since, EvInstant now, int64 ms)
+{
+	return now - since >= ms * 1000;
 }
 
 /*

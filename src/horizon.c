@@ -111,10 +111,10 @@ holding_setting(void)
  * there is not.  A static buffer.
  */
 const char *
-ev_horizon_explain(TimestampTz now)
+ev_horizon_explain(EvInstant now)
 {
 	static XLogRecPtr last = InvalidXLogRecPtr;
-	static TimestampTz moved_at = 0;
+	static EvInstant moved_at = 0;
 	static char reason[EV_ERROR_LENGTH];
 	XLogRecPtr	horizon = ev_horizon(NULL);
 	const char *setting;

@@ -9,11 +9,12 @@
 #define EV_HORIZON_H
 
 #include "access/xlogdefs.h"
-#include "datatype/timestamp.h"
+
+#include "eventuate.h"
 
 extern XLogRecPtr ev_horizon(TimeLineID *timeline);
 extern XLogRecPtr ev_horizon_inserted(void);
 extern bool ev_horizon_is_end(void);
-extern const char *ev_horizon_explain(TimestampTz now);
+extern const char *ev_horizon_explain(EvInstant now);
 
 #endif							/* EV_HORIZON_H */

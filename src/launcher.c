@@ -30,6 +30,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -257,7 +258,7 @@ start_publisher(Database *database)
 
 /* When a database's publisher is started next: later after each failure. */
 static void
-plan_restart(EvDatabase *entry, TimestampTz now)
+plan_restart(EvDatabase *entry, EvInstant now)
 {
 	int64		delay = FIRST_RETRY;
 
@@ -273,7 +274,7 @@ plan_restart(EvDatabase *entry, TimestampTz now)
 static long
 start_publishers(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	EvInstant	now = ev_instant_now();
 	long		timeout = SCAN_INTERVAL;
 	int			probes = 0;
 	ListCell   *cell;
@@ -363,6 +364,8 @@ ev_launcher_main(Datum main_arg)
 		leave_standby();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	before_shmem_exit(forget_launcher, (Datum) 0);
+	if (GetLatestXTime() != 0)
+		ev_shared_advance_ids(GetLatestXTime());
 	ev_shared_set_launcher(MyLatch);
 
 	for (;;)

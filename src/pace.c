@@ -29,11 +29,11 @@
 #define NAP 2
 
 /* When all that may be read was read, and when that was all there is. */
-static TimestampTz caught_up_at = 0;
+static EvInstant caught_up_at = 0;
 static TimestampTz end_seen_at = 0;
 
 /* When all that may be read was last read; 0: not yet. */
-TimestampTz
+EvInstant
 ev_pace_caught_up_at(void)
 {
 	return caught_up_at;
@@ -74,10 +74,10 @@ sleep_until_commit(EvDatabase *me)
 static void
 nap(void)
 {
-	TimestampTz end = GetCurrentTimestamp() + NAP * INT64CONST(1000);
-	TimestampTz now;
+	EvInstant	end = ev_instant_now() + NAP * INT64CONST(1000);
+	EvInstant	now;
 
-	while ((now = GetCurrentTimestamp()) < end)
+	while ((now = ev_instant_now()) < end)
 	{
 		ev_worker_wait_deaf((end - now + 999) / 1000);
 		ev_delivery_serve();
@@ -92,19 +92,19 @@ void
 ev_pace_wait(EvDatabase *me)
 {
 	static uint64 seen = 0;
-	static TimestampTz seen_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static EvInstant seen_at = 0;
+	EvInstant	now = ev_instant_now();
 	bool		any = ev_delivery_sent() != seen;
 	bool		crowded = any && now - seen_at < NAP * INT64CONST(1000);
 
 	caught_up_at = now;
 	if (ev_horizon_is_end())
-		end_seen_at = now;
+		end_seen_at = GetCurrentTimestamp();
 	seen = ev_delivery_sent();
 	if (crowded)
 		nap();
 	if (any)
-		seen_at = GetCurrentTimestamp();
+		seen_at = ev_instant_now();
 	if (!crowded)
 		sleep_until_commit(me);
 }

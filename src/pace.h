@@ -14,7 +14,7 @@
 
 extern void ev_pace_flush_commits(EvDatabase *database);
 extern void ev_pace_wait(EvDatabase *database);
-extern TimestampTz ev_pace_caught_up_at(void);
+extern EvInstant ev_pace_caught_up_at(void);
 extern TimestampTz ev_pace_end_seen_at(void);
 
 #endif							/* EV_PACE_H */

@@ -143,7 +143,7 @@ show_trouble(void)
 
 /* The state while the slot is read. */
 static void
-show_streaming(TimestampTz now)
+show_streaming(EvInstant now)
 {
 	const char *held_back;
 
@@ -214,9 +214,9 @@ check_requests(void)
  * the slot.  One that is being born is recovery's business.
  */
 static void
-limit_wal(TimestampTz now)
+limit_wal(EvInstant now)
 {
-	static TimestampTz looked_at = 0;
+	static EvInstant looked_at = 0;
 
 	if (now - looked_at < WAL_INTERVAL * INT64CONST(1000) ||
 		(ev_slot_is_held() && !decoding))
@@ -235,14 +235,14 @@ limit_wal(TimestampTz now)
  * not worth that while nothing can be sent: away with it.
  */
 static void
-give_up_birth(TimestampTz now)
+give_up_birth(EvInstant now)
 {
-	static TimestampTz down_since = 0;
+	static EvInstant down_since = 0;
 
 	if (ev_producer_state() != EV_KAFKA_DOWN)
 		down_since = now;
 	else if (ev_slot_is_held() &&
-			 TimestampDifferenceExceeds(down_since, now, BIRTH_GRACE))
+			 ev_instant_passed(down_since, now, BIRTH_GRACE))
 		ev_worker_leave_and_come_back();
 }
 
@@ -254,10 +254,10 @@ give_up_birth(TimestampTz now)
 static void
 turn(void)
 {
-	TimestampTz now;
+	EvInstant	now;
 
 	check_requests();
-	limit_wal(GetCurrentTimestamp());
+	limit_wal(ev_instant_now());
 	if (!connected)
 		return;
 	ev_delivery_serve();
@@ -268,7 +268,7 @@ turn(void)
 				 errdetail("Publishing starts afresh behind the last confirmed position.")));
 	if (!IsTransactionState())
 		ev_delivery_store_letters();
-	now = GetCurrentTimestamp();
+	now = ev_instant_now();
 	if (decoding)
 	{
 		ev_confirm(now, ev_pace_end_seen_at());
@@ -395,7 +395,7 @@ connect_to_kafka(void)
 	char	   *error = NULL;
 	char	   *hint = NULL;
 	struct rd_kafka_conf_s *conf;
-	TimestampTz start;
+	EvInstant	start;
 
 	conf = ev_settings_kafka_conf(ev_worker_database(), &error, &hint);
 	if (conf == NULL)
@@ -406,13 +406,13 @@ connect_to_kafka(void)
 	ev_worker_watch(ev_producer_fd());
 	ev_delivery_init(me, wait_turn);
 	connected = true;
-	start = GetCurrentTimestamp();
+	start = ev_instant_now();
 	while (ev_producer_state() != EV_KAFKA_UP)
 	{
 		if (ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
 		if (!show_trouble() &&
-			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_GRACE))
+			ev_instant_passed(start, ev_instant_now(), ANSWER_GRACE))
 			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka to answer");
 		wait_turn();
 	}
@@ -436,7 +436,7 @@ show_blocker(TransactionId blocker)
 static void
 show_standbys(void)
 {
-	const char *held_back = ev_horizon_explain(GetCurrentTimestamp());
+	const char *held_back = ev_horizon_explain(ev_instant_now());
 
 	if (held_back != NULL)
 		ev_worker_show(EV_STATE_RECOVERING, held_back);

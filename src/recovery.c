@@ -120,13 +120,13 @@ static uint64
 wait_for_slot(const EvRecoveryHost *host, Datum *known)
 {
 	uint64		sent = 0;
-	TimestampTz next_round = GetCurrentTimestamp();
+	EvInstant	next_round = ev_instant_now();
 	TransactionId blocker;
 
 	ev_slot_begin_birth();
 	while (!ev_slot_birth_step(&blocker))
 	{
-		TimestampTz start = GetCurrentTimestamp();
+		EvInstant	start = ev_instant_now();
 
 		host->blocked(blocker);
 		if (ev_wal_limit_exceeded())
@@ -134,7 +134,7 @@ wait_for_slot(const EvRecoveryHost *host, Datum *known)
 		if (start >= next_round)
 		{
 			sent += run_round(host, known);
-			next_round = GetCurrentTimestamp();
+			next_round = ev_instant_now();
 			next_round += Max(ROUND_INTERVAL * INT64CONST(1000),
 							  (next_round - start) * ROUND_SHARE);
 		}

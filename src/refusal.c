@@ -31,8 +31,9 @@ typedef struct Topic
 {
 	char		name[EV_TOPIC_MAX_LENGTH + 1];	/* hash key */
 	EvSpool    *held;			/* NULL: nothing */
-	TimestampTz refused_at;		/* first, since it was last accepted */
-	TimestampTz next_try;
+	EvInstant	refused_at;		/* first, since it was last accepted */
+	TimestampTz refused_time;	/* the same, to be shown */
+	EvInstant	next_try;
 } Topic;
 
 static HTAB *topics = NULL;
@@ -45,7 +46,7 @@ find_topic(const char *name)
 }
 
 static Topic *
-make_topic(const char *name, TimestampTz now)
+make_topic(const char *name, EvInstant now)
 {
 	HASHCTL		ctl;
 	Topic	   *topic;
@@ -65,6 +66,7 @@ make_topic(const char *name, TimestampTz now)
 	{
 		topic->held = NULL;
 		topic->refused_at = topic->next_try = now;
+		topic->refused_time = GetCurrentTimestamp();
 	}
 	return topic;
 }
@@ -111,7 +113,7 @@ ev_refusal_holds(const char *topic)
 
 /* Has the topic been refused for longer than the grace? */
 bool
-ev_refusal_expired(const char *topic, TimestampTz now)
+ev_refusal_expired(const char *topic, EvInstant now)
 {
 	Topic	   *entry = find_topic(topic);
 
@@ -124,7 +126,7 @@ ev_refusal_expired(const char *topic, TimestampTz now)
  * become a dead letter.
  */
 bool
-ev_refusal_hold(const EvSpooled *refused, TimestampTz now)
+ev_refusal_hold(const EvSpooled *refused, EvInstant now)
 {
 	const char *name = refused->message.topic;
 	Topic	   *topic = find_topic(name);
@@ -149,7 +151,7 @@ ev_refusal_hold(const EvSpooled *refused, TimestampTz now)
  * are the caller's then, to send or to hold again, and to destroy.
  */
 EvSpool *
-ev_refusal_due(TimestampTz now)
+ev_refusal_due(EvInstant now)
 {
 	HASH_SEQ_STATUS scan;
 	Topic	   *topic;
@@ -200,7 +202,7 @@ ev_refusal_explain(void)
 		snprintf(text, sizeof(text),
 				 "Kafka does not know topic \"%s\", or does not let us write to it; its messages are held until %s, then they become dead letters",
 				 topic->name,
-				 timestamptz_to_str(topic->refused_at +
+				 timestamptz_to_str(topic->refused_time +
 									ev_refusal_grace * INT64CONST(1000000)));
 		return text;
 	}

@@ -13,6 +13,8 @@
  *
  * A restart of the server (a crash restart too) begins with nothing: counters
  * at zero, a new random node for ids; the launcher finds the databases again.
+ * Ids begin behind the last checkpoint; only if the server crashed and its
+ * clock went back, too, can they begin below those that were given after that.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -22,6 +24,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -80,6 +84,24 @@ random_node(void)
 	return node | (UINT64CONST(1) << 40);
 }
 
+/*
+ * Where stamps begin: behind those of before, also if the clock was set back
+ * while the server was down.  What tells is the last checkpoint, in whole
+ * seconds; after a crash, ids may have been given later than that.
+ */
+static uint64
+first_stamp(void)
+{
+	bool		valid;
+	ControlFileData *control = get_controlfile(DataDir, &valid);
+	uint64		stamp = 0;
+
+	if (valid)
+		stamp = ((uint64) control->checkPointCopy.time + 1) * 1000 << 16;
+	pfree(control);
+	return stamp;
+}
+
 static void
 init_database(EvDatabase *database)
 {
@@ -106,7 +128,7 @@ startup_shmem(void)
 		SpinLockInit(&shared->mutex);
 		shared->launcher = NULL;
 		shared->node = random_node();
-		pg_atomic_init_u64(&shared->stamp, 0);
+		pg_atomic_init_u64(&shared->stamp, first_stamp());
 		pg_atomic_init_u32(&shared->generation, 1);
 		for (int i = 0; i < EV_MAX_DATABASES; i++)
 			init_database(&shared->databases[i]);
@@ -211,6 +233,27 @@ ev_shared_next_id(char *id)
 	ev_message_format_id(id, stamp, shared->node);
 }
 
+/* Raises an atomic number to at least "value". */
+static void
+raise_number(pg_atomic_uint64 *target, uint64 value)
+{
+	uint64		current = pg_atomic_read_u64(target);
+
+	while (current < value &&
+		   !pg_atomic_compare_exchange_u64(target, &current, value))
+		;
+}
+
+/*
+ * Ids are to be later than "time" from now on.  For the launcher, where the
+ * server was a standby: what has been replayed was sent by another's clock.
+ */
+void
+ev_shared_advance_ids(TimestampTz time)
+{
+	raise_number(&shared->stamp, ((uint64) ev_epoch_ms(time) + 1) << 16);
+}
+
 /* For the launcher: whose latch requests set; NULL when it exits. */
 void
 ev_shared_set_launcher(Latch *latch)
@@ -275,17 +318,6 @@ my_database(void)
 	return mine;
 }
 
-/* Raises an atomic LSN to at least "lsn". */
-static void
-raise_lsn(pg_atomic_uint64 *target, XLogRecPtr lsn)
-{
-	uint64		current = pg_atomic_read_u64(target);
-
-	while (current < lsn &&
-		   !pg_atomic_compare_exchange_u64(target, &current, lsn))
-		;
-}
-
 /*
  * Something was committed in this database: the publisher may have to look.
  * With synchronous_commit = off the commit may not be flushed yet; the
@@ -295,7 +327,7 @@ static void
 announce_commit(EvDatabase *database, XLogRecPtr commit_end)
 {
 	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
-		raise_lsn(&database->commit_lsn, commit_end);
+		raise_number(&database->commit_lsn, commit_end);
 
 	/* Pairs with the publisher, which raises the flag, then looks at WAL. */
 	pg_memory_barrier();

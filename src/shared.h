@@ -46,7 +46,7 @@ typedef struct EvDatabase
 	Latch	   *latch;			/* its latch; NULL: none */
 	int			holder;			/* pid of a backend that wants us away; 0:
 								 * none */
-	TimestampTz restart_at;		/* not started again before */
+	EvInstant	restart_at;		/* not started again before */
 	int			failures;		/* in a row, for the back-off */
 
 	EvState		state;
@@ -78,6 +78,7 @@ extern EvDatabase *ev_shared_entry(int index);
 extern void ev_shared_remove(EvDatabase *database);
 
 extern void ev_shared_next_id(char *id);
+extern void ev_shared_advance_ids(TimestampTz time);
 
 extern void ev_shared_set_launcher(Latch *latch);
 extern void ev_shared_wake_launcher(void);

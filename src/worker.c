@@ -55,7 +55,7 @@ static volatile sig_atomic_t shutdown_requested = false;
 
 /* Is a restart wanted, and from when on does nothing delay it? */
 static bool restart_wanted = false;
-static TimestampTz restart_deadline;
+static EvInstant restart_deadline;
 
 /* ---------------------------------------------------------------------
  * Leaving
@@ -110,7 +110,7 @@ ev_worker_want_restart(void)
 	if (restart_wanted)
 		return;
 	restart_wanted = true;
-	restart_deadline = GetCurrentTimestamp() + RESTART_LIMIT * INT64CONST(1000);
+	restart_deadline = ev_instant_now() + RESTART_LIMIT * INT64CONST(1000);
 }
 
 bool
@@ -132,7 +132,7 @@ ev_worker_check_requests(void)
 	if (pg_atomic_read_u32(&me->recheck) != 0 &&
 		pg_atomic_exchange_u32(&me->recheck, 0) != 0)
 		ev_worker_want_restart();
-	if (restart_wanted && GetCurrentTimestamp() >= restart_deadline)
+	if (restart_wanted && ev_instant_now() >= restart_deadline)
 		ev_worker_leave_and_come_back();
 }
 
