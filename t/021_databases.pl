@@ -5,6 +5,7 @@ use warnings;
 
 use lib 't';
 use Eventuate;
+use PostgreSQL::Test::Utils ();
 
 my $kafka = mock_kafka();
 my $node = new_node('main', kafka => $kafka, conf => "max_worker_processes = 12\n");
@@ -44,6 +45,16 @@ my @second = map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 'secon
 is_deeply([ sort @second ], [ 'resumed', 'unpublished', 'y' ],
 	'resumed without what was there, it publishes what comes');
 
+# SET TABLESPACE moves a database whose publisher is at work.
+my $tablespace = PostgreSQL::Test::Utils::tempdir();
+$node->safe_psql('postgres', "CREATE TABLESPACE elsewhere LOCATION '$tablespace'");
+$node->safe_psql('postgres', 'ALTER DATABASE copy SET TABLESPACE elsewhere');
+$node->safe_psql('copy', q{SELECT eventuate_send('second', 'moved')});
+wait_for_state($node, 'copy', 'streaming');
+wait_caught_up($node, 'copy');
+is(scalar(consume($kafka, 'second')), @second + 1, 'a database that was moved publishes what comes');
+$node->safe_psql('postgres', 'ALTER DATABASE copy SET TABLESPACE pg_default');
+
 # RENAME and DROP make the publisher leave.
 $node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO renamed');
 wait_for_state($node, 'renamed', 'streaming');
@@ -63,13 +74,13 @@ is(publisher_pid($node, 'two'), $pid, 'nor send its publisher away');
 $node->safe_psql('two', q{SELECT eventuate_send('second', 'last')});
 $node->safe_psql('two', 'DROP EXTENSION eventuate');
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_replication_slots}, 1);
-is(scalar(wait_for_records($kafka, 'second', 4)), 4, 'the extension goes once all is published');
+is(scalar(wait_for_records($kafka, 'second', 5)), 5, 'the extension goes once all is published');
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_eventuate}, 1);
 $node->safe_psql('two', 'CREATE EXTENSION eventuate');
 wait_for_state($node, 'two', 'streaming');
 $node->safe_psql('two', q{SELECT eventuate_send('second', 'again')});
 wait_caught_up($node, 'two');
-is(scalar(consume($kafka, 'second')), 5, 'created again it publishes again');
+is(scalar(consume($kafka, 'second')), 6, 'created again it publishes again');
 
 $node->safe_psql('two', q{SELECT eventuate_pause()});
 wait_for_state($node, 'two', 'paused');
