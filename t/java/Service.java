@@ -3,7 +3,7 @@
 // in it.  t/Tram.pm runs it; each line of its input is an order, each line of
 // its output that begins with "> " tells what it has received.
 //
-//	java eventuate.test.Service NAME JDBC-URL BROKERS
+//	java eventuate.test.Service NAME JDBC-URL BROKERS [--PROPERTY=VALUE...]
 
 package eventuate.test;
 
@@ -48,6 +48,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -274,13 +275,15 @@ public class Service {
 	public static void main(String[] args) throws Exception {
 		name = args[0];
 		SpringApplication application = new SpringApplication(Service.class);
-		ConfigurableApplicationContext context = application.run(
+		Stream<String> properties = Stream.of(
 			"--spring.datasource.url=" + args[1],
 			"--spring.datasource.driver-class-name=org.postgresql.Driver",
 			"--spring.datasource.hikari.maximum-pool-size=8",
 			"--eventuatelocal.kafka.bootstrap.servers=" + args[2],
 			"--spring.main.banner-mode=off",
 			"--logging.level.root=WARN");
+		ConfigurableApplicationContext context = application.run(
+			Stream.concat(properties, Stream.of(args).skip(3)).toArray(String[]::new));
 		context.getBean(MessageConsumer.class).subscribe(name + "-replies",
 			Collections.singleton("replies-" + name), Service::onMessage);
 		say("ready");
