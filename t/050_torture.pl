@@ -56,7 +56,7 @@ foreach my $kind (@kinds)
 
 	note(Torture::Check::summary($figures, seed => $seed, kafka => $kind, seconds => int(time - $start),
 			reset => $torture->{reset}, unanswered => $torture->{unanswered}));
-	note("burst: $_") foreach @{ $figures->{list} || [] };
+	note($_) foreach @{ $figures->{list} || [] };
 	is($figures->{$_}, 0, "$kind Kafka: $_") foreach qw(lost phantom reordered damaged excess overlap);
 	is(scalar @{ $figures->{problems} }, 0, "$kind Kafka: nothing else is wrong")
 	  or diag(join("\n", "seed $seed, $kind Kafka; what was seen is in $torture->{directory}", @{ $figures->{problems} }));

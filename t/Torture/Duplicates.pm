@@ -32,7 +32,7 @@ sub read_samples
 	}
 	while (my $line = $self->{samples}->())
 	{
-		my ($ms, $state, $new_pid, $in_flight, $unconfirmed, $messages, $new_snapshot) = @$line;
+		my ($ms, $state, $new_pid, $in_flight, $unconfirmed, $messages, $new_snapshot, $error) = @$line;
 		# Of one that has gone, the view shows the state until the next comes.
 		push @{ $self->{seen} }, [ $ms, $new_pid && ($state eq 'streaming' || $state eq 'catching up'), $unconfirmed ];
 		if ($new_snapshot ne $snapshot)
@@ -40,11 +40,13 @@ sub read_samples
 			my ($xmin, $xmax, $xip) = split /:/, $snapshot = $new_snapshot;
 			push @{ $self->{snapshots} }, [ $ms, $xmin, $xmax, { map { $_ => 1 } split /,/, $xip // '' } ];
 		}
-		push @selves, [ 'self', $last, $ms ]
+		push @selves, [ 'self', $last, $ms, undef, $error ]
 		  if $pid && $new_pid != $pid && !grep { $self->ends($_) && $_->[2] >= $last - 1000 && $_->[1] <= $ms } @{ $self->{events} };
 		($pid, $last) = ($new_pid, $ms);
 	}
 	push @{ $self->{events} }, @selves;
+	push @{ $self->{figures}{list} },
+	  map { sprintf('by itself at %.3f s: %s', ($_->[2] - $self->{start}) / 1000, $_->[4]) } @selves;
 	$self->{ends} = [ sort { $a->[2] <=> $b->[2] } grep { $self->ends($_) } @{ $self->{events} } ];
 	return;
 }
@@ -185,7 +187,7 @@ sub judge_bursts
 			$figures->{bound} = $burst->{known} == $burst->{count} ? $bound : 'what was not stored';
 		}
 		push @{ $figures->{list} },
-		  sprintf('%s at %.3f s: %d, bound %s', $event->[0], ($event->[1] - $self->{start}) / 1000,
+		  sprintf('burst: %s at %.3f s: %d, bound %s', $event->[0], ($event->[1] - $self->{start}) / 1000,
 			$burst->{count}, $burst->{known} == $burst->{count} ? $bound : 'what was not stored');
 		next if $burst->{known} <= $bound;
 		$self->excess("$burst->{known} records", "came again after fault \"$event->[0]\" at $event->[1], more than $bound");
