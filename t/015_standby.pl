@@ -18,6 +18,7 @@ wait_caught_up($first);
 $first->backup('base');
 my $second = PostgreSQL::Test::Cluster->new('second');
 $second->init_from_backup($first, 'base', has_streaming => 1);
+$second->append_conf('postgresql.conf', 'restart_after_crash = on');
 $second->start;
 send_message($first, 'with standby');
 wait_caught_up($first);
@@ -27,6 +28,11 @@ is($second->safe_psql('postgres', 'SELECT count(*) FROM pg_stat_eventuate'), 0, 
 my ($status, $out, $err) = $second->psql('postgres', q{SELECT eventuate_send('topic', 'x')});
 like($err, qr/read-only|recovery/, 'nothing is sent on it');
 is_deeply([ payloads() ], \@expected, 'and nothing comes from it');
+
+# It has not forgotten its launcher when it has crashed.
+my $receiver = $second->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver');
+kill 'KILL', $receiver;
+wait_for_query($second, 'postgres', "SELECT pid <> $receiver FROM pg_stat_wal_receiver");
 
 # Committed, on the standby, not yet published when the primary goes.
 $kafka->stop;
