@@ -17,7 +17,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -26,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "dead_letter.h"
+#include "encoding.h"
 #include "record_json.h"
 
 /* Parameters of the INSERT, in order. */
@@ -66,11 +66,21 @@ set_param(Datum *values, char *nulls, int param, Datum value, bool null)
 }
 
 /* UTF-8 of ours as text of the database. */
+static char *
+to_server(const char *utf8, size_t length)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ev_encoding_append(&out, utf8, length);
+	return out.data;
+}
+
 static void
 set_text(Datum *values, char *nulls, int param, const char *utf8)
 {
 	set_param(values, nulls, param, utf8 == NULL ? (Datum) 0 :
-			  CStringGetTextDatum(pg_any_to_server(utf8, strlen(utf8), PG_UTF8)),
+			  CStringGetTextDatum(to_server(utf8, strlen(utf8))),
 			  utf8 == NULL);
 }
 
@@ -92,7 +102,7 @@ set_headers(Datum *values, char *nulls, const EvMessage *message)
 	initStringInfo(&json);
 	ev_record_json_append_headers(&json, message);
 	set_param(values, nulls, PARAM_HEADERS, message->header_count == 0 ? (Datum) 0 :
-			  DirectFunctionCall1(jsonb_in, CStringGetDatum(pg_any_to_server(json.data, json.len, PG_UTF8))),
+			  DirectFunctionCall1(jsonb_in, CStringGetDatum(to_server(json.data, json.len))),
 			  message->header_count == 0);
 }
 

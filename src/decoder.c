@@ -20,7 +20,6 @@
 
 #include "access/xact.h"
 #include "commands/defrem.h"
-#include "mb/pg_wchar.h"
 #include "replication/logical.h"
 #include "replication/origin.h"
 #include "replication/output_plugin.h"
@@ -31,6 +30,7 @@
 
 #include "compat.h"
 #include "decoder.h"
+#include "encoding.h"
 #include "json.h"
 #include "outbox.h"
 #include "record_json.h"
@@ -140,7 +140,7 @@ write_message(LogicalDecodingContext *ctx, const EvMessage *message)
 	appendStringInfoChar(&line, '}');
 
 	OutputPluginPrepareWrite(ctx, true);
-	appendStringInfoString(ctx->out, pg_any_to_server(line.data, line.len, PG_UTF8));
+	ev_encoding_append(ctx->out, line.data, line.len);
 	OutputPluginWrite(ctx, true);
 }
 
@@ -157,7 +157,7 @@ write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
 	appendStringInfoChar(&line, '}');
 
 	OutputPluginPrepareWrite(ctx, true);
-	appendBinaryStringInfo(ctx->out, line.data, line.len);
+	ev_encoding_append(ctx->out, line.data, line.len);
 	OutputPluginWrite(ctx, true);
 }
 
