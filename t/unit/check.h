@@ -11,6 +11,8 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include <time.h>
+
 #define MAX_TEXT 100000
 #define CHECK(condition) check((condition), #condition, __LINE__)
 #define CHECK_TEXT(data, length, expected) \
@@ -80,6 +82,37 @@ random_below(uint32 limit)
 	random_state ^= random_state << 25;
 	random_state ^= random_state >> 27;
 	return (random_state * UINT64CONST(0x2545F4914F6CDD1D) >> 32) % limit;
+}
+
+static inline void
+begin_tests(int argc, char **argv, int count)
+{
+	const char *given = argc > 1 ? argv[1] : getenv("SEED");
+
+	seed = random_state = given ? strtoull(given, NULL, 10) : 1;
+	printf("1..%d\n", count);
+}
+
+/*
+ * Is there to be another case of a test that has the usual number, or as many
+ * as FUZZ_CASES says?  Once a test has failed there is not.
+ */
+static inline bool
+more_cases(int done, int usual)
+{
+	const char *wanted = getenv("FUZZ_CASES");
+
+	return !test_failed && done < Max(usual, wanted ? atoi(wanted) : 0);
+}
+
+/* Is the program not as old yet as FUZZ_SECONDS says? */
+static inline bool
+more_time(void)
+{
+	const char *wanted = getenv("FUZZ_SECONDS");
+
+	return !test_failed && wanted != NULL &&
+		clock() / CLOCKS_PER_SEC < atoi(wanted);
 }
 
 static inline void

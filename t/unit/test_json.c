@@ -7,7 +7,8 @@
  * escaper that goes byte by byte.  The reading of strings is tested along
  * with that of headers.
  *
- * Prints TAP; exits 1 if a test failed.  A seed may be given as argument.
+ * Prints TAP; exits 1 if a test failed.  A seed may be given as argument, more
+ * cases by FUZZ_CASES and FUZZ_SECONDS.
  * "make t/unit/test_json" builds it.
  *
  *-------------------------------------------------------------------------
@@ -111,7 +112,7 @@ test_random_strings(void)
 	static Text expected;
 	int			i;
 
-	for (i = 0; i < 30000 && !test_failed; i++)
+	for (i = 0; more_cases(i, 30000); i++)
 	{
 		size_t		length = random_below(i % 1000 == 0 ? 15000 : 100);
 		uint32		density = random_below(12);
@@ -134,8 +135,7 @@ test_random_strings(void)
 int
 main(int argc, char **argv)
 {
-	seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	printf("1..2\n");
+	begin_tests(argc, argv, 2);
 	test_string_vectors();
 	test_random_strings();
 	return any_failed ? 1 : 0;
