@@ -8,7 +8,7 @@ use lib 't';
 use Eventuate;
 
 my $kafka = mock_kafka();
-my $node = new_node('main', kafka => $kafka, restart_after_crash => 1,
+my $node = new_node('main', kafka => $kafka, properties => 'batch.num.messages=10', restart_after_crash => 1,
 	conf => "eventuate.queue_size = 1MB\nlog_statement = none\n");
 wait_for_state($node, 'postgres', 'streaming');
 
@@ -19,9 +19,10 @@ if ($node->safe_psql('postgres', 'SHOW server_version_num') >= 170000)
 	$ENV{PGOPTIONS} = '-c transaction_timeout=0';
 }
 
-# A long round, from a slow Kafka: the publisher dies in it, then the server.
+# A round that takes half a minute, for a slow Kafka: the publisher dies in it,
+# then the server.
 lose_slot();
-$node->safe_psql('postgres', q{SELECT eventuate_send('rounds', i || repeat('.', 800), 'k') FROM generate_series(1, 1300) AS i});
+$node->safe_psql('postgres', q{SELECT eventuate_send('rounds', i || repeat('.', 400), 'k') FROM generate_series(1, 3000) AS i});
 $kafka->command('rtt 1 500');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 in_a_round();
@@ -37,10 +38,10 @@ $node->start;
 in_a_round();
 $kafka->command('rtt 1 0');
 wait_for_state($node, 'postgres', 'streaming');
-$node->safe_psql('postgres', q{SELECT eventuate_send('rounds', '1301', 'k')});
+$node->safe_psql('postgres', q{SELECT eventuate_send('rounds', '3001', 'k')});
 wait_caught_up($node);
 my %seen;
-is_deeply([ grep { !$seen{$_}++ } payloads('rounds') ], [ 1 .. 1301 ], 'nothing is lost, and order is kept');
+is_deeply([ grep { !$seen{$_}++ } payloads('rounds') ], [ 1 .. 3001 ], 'nothing is lost, and order is kept');
 unlike(slurp_file($node->logfile), qr/transaction timeout/, 'and nothing is timed');
 
 # The slot waits for two transactions, one after the other.  The second one's
