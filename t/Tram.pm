@@ -79,8 +79,8 @@ sub create_tram_outbox
 	return;
 }
 
-# A schema with the outbox in shards, and with ids that the database gives;
-# the user reads these from what it inserts.
+# A schema with the outbox in shards, with columns of type json and with ids that
+# the database gives; the user reads these from what it inserts.
 sub create_tram_shards
 {
 	my ($node, $database, $schema, $user, $shards, $outbox_id) = @_;
@@ -91,8 +91,8 @@ sub create_tram_shards
 	{
 		$sql .= qq{
 			CREATE TABLE $schema.$table (
-				dbid bigserial PRIMARY KEY, id varchar(1000), destination text NOT NULL, headers text NOT NULL,
-				payload text NOT NULL, published smallint DEFAULT 0, message_partition smallint, creation_time bigint);
+				dbid bigserial PRIMARY KEY, id varchar(1000), destination text NOT NULL, published smallint DEFAULT 0,
+				message_partition smallint, creation_time bigint, payload json, headers json);
 			GRANT SELECT, INSERT ON $schema.$table TO $user;
 			GRANT USAGE ON SEQUENCE $schema.${table}_dbid_seq TO $user;
 			SELECT eventuate_attach('$schema.$table', 'eventuate', outbox_id => $outbox_id);};
