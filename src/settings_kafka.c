@@ -24,6 +24,8 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
+
 #include <librdkafka/rdkafka.h>
 
 #include "lib/stringinfo.h"
@@ -371,9 +373,31 @@ ev_settings_kafka_configured(const char *database)
 	return brokers != NULL && brokers[0] != '\0';
 }
 
+/* What tells a file that was written anew from what it was before. */
+static void
+append_file(StringInfo text, const EvProperty *property)
+{
+	const char *name = ev_kafka_rules_canonical(property->name);
+	const char *last = strrchr(name, '.');
+	struct stat file;
+
+	if (last == NULL || (strcmp(last, ".location") != 0 &&
+						 strcmp(last, ".keytab") != 0))
+		return;
+	if (stat(property->value, &file) != 0)
+		appendStringInfoString(text, "no file\n");
+	else
+		appendStringInfo(text, "file %llu:%lld:%lld.%09ld:%lld.%09ld\n",
+						 (unsigned long long) file.st_ino,
+						 (long long) file.st_size,
+						 (long long) file.st_mtim.tv_sec, (long) file.st_mtim.tv_nsec,
+						 (long long) file.st_ctim.tv_sec, (long) file.st_ctim.tv_nsec);
+}
+
 /*
  * A palloc'd string that is another one whenever the conf, or what prevents
- * one, has changed.  It may contain secrets.
+ * one, has changed; a certificate that was renewed in its place counts.  It may
+ * contain secrets.
  */
 char *
 ev_settings_kafka_fingerprint(const char *database)
@@ -393,6 +417,7 @@ ev_settings_kafka_fingerprint(const char *database)
 		/* With the length, no value can pass for two properties. */
 		appendStringInfo(&text, "%s=%d:%s\n", property->name,
 						 (int) strlen(property->value), property->value);
+		append_file(&text, property);
 	}
 	return text.data;
 }
