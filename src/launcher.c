@@ -39,7 +39,6 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/procarray.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -49,6 +48,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "worker.h"
 
 /* All in ms. */
 #define SCAN_INTERVAL 10000		/* databases may come without telling us */
@@ -68,16 +68,7 @@ typedef struct Database
 } Database;
 
 static List *databases = NIL;
-static volatile sig_atomic_t shutdown_requested = false;
 static bool short_of_workers = false;
-
-/* Ends a wait for a lock; where the loop gets to look first, it just exits. */
-static void
-handle_sigterm(SIGNAL_ARGS)
-{
-	shutdown_requested = true;
-	die(postgres_signal_arg);
-}
 
 static bool
 usable(Form_pg_database database)
@@ -357,9 +348,7 @@ leave_standby(void)
 void
 ev_launcher_main(Datum main_arg)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, handle_sigterm);
-	BackgroundWorkerUnblockSignals();
+	ev_worker_take_signals();
 	if (RecoveryInProgress())
 		leave_standby();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
@@ -372,7 +361,7 @@ ev_launcher_main(Datum main_arg)
 	{
 		long		timeout;
 
-		if (shutdown_requested)
+		if (ev_worker_shutdown_requested())
 			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)

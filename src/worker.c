@@ -53,6 +53,9 @@ static WaitEventSet *deaf_events = NULL;	/* without the latch */
 
 static volatile sig_atomic_t shutdown_requested = false;
 
+/* Is it shown why the process ends? */
+static bool error_recorded = false;
+
 /* Is a restart wanted, and from when on does nothing delay it? */
 static bool restart_wanted = false;
 static EvInstant restart_deadline;
@@ -71,6 +74,25 @@ handle_sigterm(SIGNAL_ARGS)
 {
 	shutdown_requested = true;
 	die(postgres_signal_arg);
+}
+
+/*
+ * Takes signals as all our processes do, the launcher too: first thing in an
+ * entry point.
+ */
+void
+ev_worker_take_signals(void)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, handle_sigterm);
+	BackgroundWorkerUnblockSignals();
+}
+
+/* Did SIGTERM come? */
+bool
+ev_worker_shutdown_requested(void)
+{
+	return shutdown_requested;
 }
 
 /* Ends the process. */
@@ -120,6 +142,18 @@ ev_worker_restart_wanted(void)
 }
 
 /*
+ * The worker does what it is there for: should it fail from now on, that is
+ * the first failure again.
+ */
+void
+ev_worker_settled(void)
+{
+	SpinLockAcquire(&me->mutex);
+	me->failures = 0;
+	SpinLockRelease(&me->mutex);
+}
+
+/*
  * Serves interrupts, and leaves if somebody wants that.  In every loop; may be
  * inside a transaction.
  */
@@ -150,7 +184,7 @@ ev_worker_record_error(void)
 	ev_shared_set_error(me, error->hint ?
 						psprintf("%s (%s)", error->message, error->hint) :
 						error->message);
-	ev_shared_set_state(me, EV_STATE_STARTING);
+	error_recorded = true;
 }
 
 /* ---------------------------------------------------------------------
@@ -158,13 +192,19 @@ ev_worker_record_error(void)
  * ---------------------------------------------------------------------
  */
 
-/* Runs before shared memory is left: from now on nobody wakes us. */
+/*
+ * Runs before shared memory is left: from now on nobody wakes us.  Whoever
+ * looks sees what comes next, and after a failure why.
+ */
 static void
 release_entry(int code, Datum arg)
 {
+	if (code != 0 && !error_recorded)
+		ev_shared_set_error(me, "the publisher was ended; see the server's log");
 	SpinLockAcquire(&me->mutex);
 	me->latch = NULL;
 	me->pid = 0;
+	me->state = EV_STATE_STARTING;
 	if (code == 0)
 		me->failures = 0;
 	SpinLockRelease(&me->mutex);
@@ -243,10 +283,7 @@ create_wait_events(void)
 EvDatabase *
 ev_worker_start(Oid datid)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, handle_sigterm);
-	BackgroundWorkerUnblockSignals();
-
+	ev_worker_take_signals();
 	if (!claim_entry(datid))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(datid, InvalidOid, 0);

@@ -14,6 +14,8 @@
 /* Called last thing before the process leaves by itself. */
 typedef void (*EvLeaveCallback) (void);
 
+extern void ev_worker_take_signals(void);
+extern bool ev_worker_shutdown_requested(void);
 extern EvDatabase *ev_worker_start(Oid datid);
 extern const char *ev_worker_database(void);
 extern void ev_worker_record_error(void);
@@ -23,6 +25,7 @@ pg_noreturn extern void ev_worker_leave(void);
 pg_noreturn extern void ev_worker_leave_and_come_back(void);
 extern void ev_worker_want_restart(void);
 extern bool ev_worker_restart_wanted(void);
+extern void ev_worker_settled(void);
 extern void ev_worker_check_requests(void);
 
 extern void ev_worker_watch(int fd);
