@@ -106,9 +106,28 @@ set_headers(Datum *values, char *nulls, const EvMessage *message)
 			  message->header_count == 0);
 }
 
+/* Letters are stored from here on.  Not from a decoding callback. */
+void
+ev_dead_letter_begin(void)
+{
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/* What was stored since ev_dead_letter_begin() is now durable. */
+void
+ev_dead_letter_commit(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	ForceSyncCommit();
+	CommitTransactionCommand();
+}
+
 /*
- * Stores a dead letter, durably, in a transaction of its own.  Not from a
- * decoding callback.  "position" is that of the message in its transaction.
+ * Stores a dead letter, between the two.  "position" is that of the message
+ * in its transaction.
  */
 void
 ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
@@ -119,9 +138,6 @@ ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
 	char		nulls[PARAM_COUNT];
 	bool		recovered = XLogRecPtrIsInvalid(origin->end_lsn);
 
-	StartTransactionCommand();
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	set_text(values, nulls, PARAM_MESSAGE_ID, message->id);
 	set_text(values, nulls, PARAM_TOPIC, message->topic);
 	set_bytes(values, nulls, PARAM_KEY, message->key, message->key_length);
@@ -143,8 +159,4 @@ ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
 							  (Oid *) param_types, values, nulls,
 							  false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not store a dead letter");
-	PopActiveSnapshot();
-	SPI_finish();
-	ForceSyncCommit();
-	CommitTransactionCommand();
 }

@@ -10,6 +10,8 @@
 
 #include "spool.h"
 
+extern void ev_dead_letter_begin(void);
+extern void ev_dead_letter_commit(void);
 extern void ev_dead_letter_store(const EvSpooled *refused,
 								 const EvOrigin *origin, int64 position,
 								 int attempts);

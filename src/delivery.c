@@ -15,7 +15,11 @@
  * and what follows is not sent.
  *
  * Kafka refuses a batch for one record in it; so records that come back are
- * sent again one by one before any is held to be refused.
+ * sent again one by one before any is held to be refused.  What was to follow
+ * them is called back, and goes behind them again: first a few records, then
+ * ever more, so that refusals that come one upon the other cost little.  What
+ * a broker is already busy with cannot be called back; librdkafka's sequence
+ * numbers make the broker refuse that as well.
  *
  * Memory is bounded: by the producer's queue, and by the window.  When either
  * is full the sink waits, inside the decoding of a transaction; senders never
@@ -29,9 +33,11 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "lineup.h"
 #include "dead_letter.h"
 #include "delivery.h"
 #include "inflight.h"
@@ -40,15 +46,35 @@
 #include "settings.h"
 #include "spool.h"
 
+/* More records than this in the producer are as many as there is room for. */
+#define LARGEST_LIMIT 65536
+
+/* How often, in records, delivery reports are looked for while sending. */
+#define SERVE_INTERVAL 64
+
+/* Dead letters that are stored in one transaction. */
+#define LETTER_BATCH 500
+
+/* Is the record a test? */
+typedef enum Trial
+{
+	TRIAL_NONE,
+	TRIAL_ALONE,				/* of itself: it may be what Kafka refuses */
+	TRIAL_TOPIC					/* of its topic; the message is also held */
+} Trial;
+
 /* What is known of a record until it is acknowledged; the producer's opaque. */
 typedef struct Record
 {
 	EvTicket	ticket;
 	EvOrigin	origin;
+	uint64		number;			/* in the order of decoding */
 	int64		position;		/* of the message in its transaction */
 	int32		partition;		/* these two as they were asked for */
 	int64		timestamp;
 	int			attempts;
+	bool		suspect;		/* was refused, perhaps for another's sake */
+	Trial		trial;
 	char		id[FLEXIBLE_ARRAY_MEMBER];
 } Record;
 
@@ -56,6 +82,7 @@ static EvDatabase *me = NULL;
 static void (*wait_for_room) (void) = NULL;
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
+static MemoryContext letter_context = NULL;
 
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
@@ -67,8 +94,9 @@ static uint64 acknowledged = 0;
 static uint64 acknowledged_bytes = 0;
 static uint64 buried = 0;
 
-/* Came back refused, perhaps for another's sake: to be tried alone. */
-static EvSpool *suspects = NULL;
+/* Records that the producer has, and how many more it may be given. */
+static uint64 in_producer = 0;
+static uint64 limit = PG_UINT64_MAX;
 
 /* Will never be taken: to be stored as dead letters. */
 static EvSpool *letters = NULL;
@@ -76,8 +104,8 @@ static EvSpool *letters = NULL;
 /* Why nothing more can be sent; NULL: all is well. */
 static char *failure = NULL;
 
-/* The suspect that is being tried; NULL: none, or it is judged. */
-static Record *alone = NULL;
+/* Is a suspect being tried, so that nothing may be sent beside it? */
+static bool trying_alone = false;
 
 /*
  * Called once by the publisher.  "wait" serves delivery reports (through
@@ -89,8 +117,10 @@ ev_delivery_init(EvDatabase *database, void (*wait) (void))
 	me = database;
 	wait_for_room = wait;
 	window = ev_inflight_create();
-	suspects = ev_spool_create();
 	letters = ev_spool_create();
+	letter_context = AllocSetContextCreate(TopMemoryContext,
+										   "eventuate dead letter",
+										   ALLOCSET_DEFAULT_SIZES);
 	record_context = AllocSetContextCreate(TopMemoryContext,
 										   "eventuate records in flight",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -118,22 +148,43 @@ begin_transaction(const EvOrigin *origin)
 static Record *
 make_record(const EvOrigin *origin, const EvMessage *message)
 {
+	static uint64 count = 0;
 	size_t		length = message->id ? strlen(message->id) : 0;
 	Record	   *record;
 
 	if (!ticket_open)
 		begin_transaction(origin);
-	record = MemoryContextAlloc(record_context,
-								offsetof(Record, id) + length + 1);
+	record = MemoryContextAllocZero(record_context,
+									offsetof(Record, id) + length + 1);
 	record->ticket = ticket;
 	record->origin = *origin;
+	record->number = count++;
 	record->position = position++;
 	record->partition = message->partition;
 	record->timestamp = message->timestamp;
-	record->attempts = 0;
 	memcpy(record->id, message->id ? message->id : "", length + 1);
 	ev_inflight_add(window, ticket);
 	return record;
+}
+
+/* A record of what was put away. */
+static Record *
+copy_record(const EvSpooled *message)
+{
+	Record	   *record = MemoryContextAlloc(record_context, message->record_length);
+
+	memcpy(record, message->record, message->record_length);
+	return record;
+}
+
+/* A message to be put away together with its record, which stays. */
+static EvSpooled
+with_record(Record *record, const EvMessage *message)
+{
+	EvSpooled	spooled = {record, offsetof(Record, id) + strlen(record->id) + 1,
+	*message, NULL, NULL};
+
+	return spooled;
 }
 
 /* Is a message never to be sent: a dead letter, or the end of it all? */
@@ -152,62 +203,165 @@ bury(const EvSpooled *refused)
 					  refused->error, refused->error_name));
 }
 
-/* Kafka's last word on a message, unless its topic is given some time. */
+/*
+ * Kafka's last word on a message, unless its topic is given some time; what is
+ * held for that is no suspect anymore.
+ */
 static void
 judge(const EvSpooled *refused)
 {
+	((Record *) refused->record)->suspect = false;
 	if (!ev_refusal_hold(refused, ev_instant_now()))
 		bury(refused);
 }
 
-/* Hands a record to the producer, waiting for room in its queue. */
+/* What was held, and was refused for the last time like its first message. */
 static void
-send_record(Record *record, const EvMessage *message)
+bury_all(EvSpool *held, const EvSpooled *first)
 {
-	EvSpooled	refused = {record, *message, NULL, NULL};
-	EvSendResult result;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "eventuate dead letter",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	EvSpooled	message;
 
-	while ((result = ev_producer_send(message, (uint64) (uintptr_t) record,
-									  &refused.error_name,
-									  &refused.error)) == EV_SEND_FULL)
-		wait_for_room();
+	while (failure == NULL && ev_spool_get(held, &message))
+	{
+		CHECK_FOR_INTERRUPTS();
+		message.error_name = first->error_name;
+		message.error = first->error;
+		bury(&message);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	ev_spool_destroy(held);
+}
+
+/* The topic of a test is not open; perhaps it never will be. */
+static void
+end_trial(const EvSpooled *refused, bool undecided)
+{
+	const char *topic = refused->message.topic;
+	EvInstant	now = ev_instant_now();
+	bool		may_pass = undecided || ev_refusal_may_pass(refused->error_name);
+	EvSpool    *held;
+
+	if (may_pass && (undecided || !ev_refusal_expired(topic, now)))
+	{
+		ev_refusal_try_later(topic, now);
+		return;
+	}
+	held = ev_refusal_release(topic);
+	ev_spool_drop(held);
+	bury(refused);
+	if (may_pass)
+		bury_all(held, refused);
+	else
+		ev_lineup_release(held);
+}
+
+/*
+ * Kafka refused a record, or the batch that it was in; or librdkafka did, at
+ * once, which is no batch's fault.  But a topic that librdkafka does not know
+ * may still have records under way that go before this one.
+ */
+static void
+take_refusal(Record *record, const EvSpooled *refused, bool at_once,
+			 bool undecided)
+{
+	if (record->trial == TRIAL_TOPIC)
+		end_trial(refused, undecided);
+	else if (!undecided &&
+			 (record->trial == TRIAL_ALONE ||
+			  (at_once && (!ev_refusal_may_pass(refused->error_name) ||
+						   ev_refusal_expired(refused->message.topic,
+											  ev_instant_now())))))
+		judge(refused);
+	else
+	{
+		record->suspect |= !undecided;
+		ev_lineup_return(refused, record->number);
+	}
+	pfree(record);
+}
+
+/*
+ * Hands a record to the producer; false: there is no room, and the record
+ * stays the caller's.
+ */
+static bool
+hand_over(Record *record, const EvMessage *message)
+{
+	EvSpooled	refused = with_record(record, message);
+	EvSendResult result = ev_producer_send(message, (uint64) (uintptr_t) record,
+										   &refused.error_name, &refused.error);
+
+	if (result == EV_SEND_FULL)
+		return false;
 	sent++;
 	record->attempts++;
-	if (result == EV_SEND_QUEUED)
-		return;
-	if (record == alone)
-		alone = NULL;
-	judge(&refused);
+	if (result == EV_SEND_REFUSED)
+		take_refusal(record, &refused, true, false);
+	else
+	{
+		in_producer++;
+		trying_alone |= record->trial == TRIAL_ALONE;
+	}
+	return true;
+}
+
+/* Sends a message, or holds it, as soon as nothing has to go before it. */
+static void
+send_in_turn(Record *record, const EvMessage *message)
+{
+	while (failure == NULL)
+	{
+		if (ev_refusal_holds(message->topic))
+		{
+			EvSpooled	held = with_record(record, message);
+
+			ev_refusal_hold(&held, 0);
+			pfree(record);
+			return;
+		}
+		if (in_producer < limit && hand_over(record, message))
+			return;
+		wait_for_room();
+	}
 }
 
 static void
 take_message(const EvOrigin *origin, const EvMessage *message)
 {
-	EvSpooled	held = {NULL, *message, NULL, NULL};
+	EvMessage	stamped = *message;
 
 	if (failure != NULL)
 		return;
-	if (held.message.timestamp == 0 &&
+	if (stamped.timestamp == 0 &&
 		ev_record_timestamp == EV_TIMESTAMP_COMMIT)
-		held.message.timestamp = ev_epoch_ms(origin->commit_time);
-	held.record = make_record(origin, &held.message);
-	if (ev_refusal_holds(message->topic))
-		ev_refusal_hold(&held, 0);
-	else
-		send_record(held.record, &held.message);
+		stamped.timestamp = ev_epoch_ms(origin->commit_time);
+	send_in_turn(make_record(origin, &stamped), &stamped);
+
+	/* A refusal should be known before much is sent behind it. */
+	if (ev_lineup_returning() || sent % SERVE_INTERVAL == 0)
+		ev_delivery_serve();
 }
 
 static void
 take_malformed(const EvOrigin *origin, const EvMessage *message,
 			   const char *row, const char *reason)
 {
-	EvSpooled	refused = {NULL, *message, NULL, NULL};
+	Record	   *record;
+	EvSpooled	refused;
 
 	if (failure != NULL)
 		return;
-	refused.record = make_record(origin, message);
+	record = make_record(origin, message);
+	refused = with_record(record, message);
 	refused.error = psprintf("%s cannot be published: %s", row, reason);
 	bury(&refused);
+	pfree(record);
 }
 
 static void
@@ -225,26 +379,39 @@ const EvSink ev_delivery_sink = {
 	.commit = take_commit
 };
 
-/* Kafka refused a record, or the batch that it was in. */
+/* After a refusal ever more is sent at a time, as long as Kafka takes it. */
 static void
-take_refusal(Record *record, const EvDelivery *delivery)
+raise_limit(void)
 {
-	EvSpooled	refused = {record, {0}, delivery->error_name, delivery->error};
+	static uint64 taken = 0;
 
-	refused.message.id = record->id;
-	refused.message.topic = delivery->topic;
-	refused.message.key = delivery->key;
-	refused.message.key_length = delivery->key_length;
-	refused.message.value = delivery->value;
-	refused.message.value_length = delivery->value_length;
-	refused.message.headers = delivery->headers;
-	refused.message.header_count = delivery->header_count;
-	refused.message.partition = record->partition;
-	refused.message.timestamp = record->timestamp;
-	if (record == alone)
-		judge(&refused);
-	else
-		ev_spool_put(suspects, &refused);
+	if (limit > LARGEST_LIMIT)
+		limit = PG_UINT64_MAX;
+	else if (++taken >= limit)
+	{
+		taken = 0;
+		limit *= 2;
+	}
+}
+
+static void
+take_acknowledgement(Record *record, const EvDelivery *delivery)
+{
+	acknowledged++;
+	acknowledged_bytes += delivery->key_length + delivery->value_length;
+	if (limit != PG_UINT64_MAX)
+		raise_limit();
+	if (record->trial == TRIAL_TOPIC)
+	{
+		EvSpool    *held = ev_refusal_release(delivery->topic);
+
+		ev_spool_drop(held);
+		ev_lineup_release(held);
+	}
+	if (ev_refusal_any())
+		ev_refusal_accepted(delivery->topic);
+	ev_inflight_ack(window, record->ticket);
+	pfree(record);
 }
 
 /* One delivery report. */
@@ -252,21 +419,31 @@ static void
 take_report(const EvDelivery *delivery)
 {
 	Record	   *record = (Record *) (uintptr_t) delivery->ticket;
+	EvMessage	message = {0};
+	EvSpooled	refused;
 
+	in_producer--;
+	if (record->trial == TRIAL_ALONE)
+		trying_alone = false;
 	if (delivery->delivered)
 	{
-		ev_inflight_ack(window, record->ticket);
-		acknowledged++;
-		acknowledged_bytes += delivery->key_length + delivery->value_length;
-		if (ev_refusal_any())
-			ev_refusal_accepted(delivery->topic);
+		take_acknowledgement(record, delivery);
+		return;
 	}
-	else
-		take_refusal(record, delivery);
-	if (record == alone)
-		alone = NULL;
-	if (delivery->delivered)
-		pfree(record);
+	message.id = record->id;
+	message.topic = delivery->topic;
+	message.key = delivery->key;
+	message.key_length = delivery->key_length;
+	message.value = delivery->value;
+	message.value_length = delivery->value_length;
+	message.headers = delivery->headers;
+	message.header_count = delivery->header_count;
+	message.partition = record->partition;
+	message.timestamp = record->timestamp;
+	refused = with_record(record, &message);
+	refused.error_name = delivery->error_name;
+	refused.error = delivery->error;
+	take_refusal(record, &refused, false, delivery->undecided);
 }
 
 /* Shows the counters; messages and bytes are added to what others reset. */
@@ -289,64 +466,85 @@ show_counters(void)
 	shown_buried = buried;
 }
 
-/* Sends a record with nothing beside it, and waits for the verdict. */
-static void
-try_alone(const EvSpooled *suspect)
-{
-	alone = suspect->record;
-	send_record(alone, &suspect->message);
-	while (alone != NULL && failure == NULL)
-		wait_for_room();
-	alone = NULL;
-}
-
-/* Is anything on its way to Kafka, and not just waiting here? */
+/* Sends the first message that has come back; false: not now. */
 static bool
-something_in_flight(void)
+send_first(const EvSpooled *first)
 {
-	return ev_inflight_messages(window) >
-		ev_spool_count(suspects) + ev_spool_count(letters) + ev_refusal_count();
+	const Record *known = first->record;
+	Record	   *record;
+
+	if (trying_alone || in_producer >= (known->suspect ? 1 : limit))
+		return false;
+	record = copy_record(first);
+	record->trial = known->suspect ? TRIAL_ALONE : TRIAL_NONE;
+	if (!hand_over(record, &first->message))
+	{
+		pfree(record);
+		return false;
+	}
+	ev_lineup_drop_first();
+	return true;
 }
 
 /*
- * Tries suspects one by one, in the order in which they were sent.  Whatever
- * else is on its way arrives first.  A topic that is held holds them too.
+ * Sends what has come back, in the order in which it was decoded.  Before that
+ * everything else comes back as well, or is acknowledged.
  */
 static void
-try_suspects(void)
+send_again(void)
 {
-	EvSpooled	suspect;
+	const EvSpooled *first;
 
-	while (failure == NULL && ev_spool_count(suspects) > 0)
+	while (failure == NULL)
 	{
-		if (something_in_flight())
-			wait_for_room();
-		else if (ev_spool_get(suspects, &suspect))
+		CHECK_FOR_INTERRUPTS();
+		if (ev_lineup_returning() && in_producer > 0)
 		{
-			if (ev_refusal_holds(suspect.message.topic))
-				ev_refusal_hold(&suspect, 0);
-			else
-				try_alone(&suspect);
+			ev_producer_recall();
+			wait_for_room();
 		}
+		else if (ev_lineup_returning())
+		{
+			ev_lineup_line_up();
+			limit = 1;
+		}
+		else if ((first = ev_lineup_first()) == NULL)
+			break;
+		else if (ev_refusal_holds(first->message.topic))
+		{
+			((Record *) first->record)->suspect = false;
+			ev_refusal_hold(first, 0);
+			ev_lineup_drop_first();
+		}
+		else if (!send_first(first))
+			wait_for_room();
 	}
 }
 
-/* Tries topics again whose time has come; their messages are suspects then. */
+/* Tries topics whose time has come, by a copy of what is held first. */
 static void
 try_held_topics(void)
 {
-	EvSpool    *held;
-	EvSpooled	message;
+	EvInstant	now = ev_instant_now();
+	EvSpooled	first;
 
-	while ((held = ev_refusal_due(ev_instant_now())) != NULL)
+	while (failure == NULL && ev_refusal_due(now, &first))
 	{
-		while (ev_spool_get(held, &message))
-			ev_spool_put(suspects, &message);
-		ev_spool_destroy(held);
+		Record	   *record = copy_record(&first);
+
+		record->trial = TRIAL_TOPIC;
+		if (hand_over(record, &first.message))
+			continue;
+		ev_refusal_try_later(first.message.topic, now);
+		pfree(record);
+		return;
 	}
 }
 
-/* What has come back is tried again, here and now; not within itself. */
+/*
+ * What has come back is sent again, here and now, and goes before a topic that
+ * may be open again; not within itself.
+ */
 static void
 try_again(void)
 {
@@ -361,12 +559,51 @@ try_again(void)
 									"eventuate refused messages",
 									ALLOCSET_DEFAULT_SIZES);
 	old_context = MemoryContextSwitchTo(context);
+	send_again();
 	if (ev_refusal_any())
+	{
 		try_held_topics();
-	try_suspects();
+		send_again();
+	}
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);
 	trying = false;
+}
+
+/* Stores some letters in one transaction; false: there was none. */
+static bool
+store_some_letters(MemoryContext context)
+{
+	EvTicket	tickets[LETTER_BATCH];
+	int			count = 0;
+	EvSpooled	letter;
+
+	if (ev_spool_count(letters) == 0)
+		return false;
+	ev_dead_letter_begin();
+	while (count < LETTER_BATCH)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(context);
+		bool		found = ev_spool_get(letters, &letter);
+
+		if (found)
+		{
+			Record	   *record = letter.record;
+
+			ev_dead_letter_store(&letter, &record->origin, record->position,
+								 record->attempts);
+			tickets[count++] = record->ticket;
+		}
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(context);
+		if (!found)
+			break;
+	}
+	ev_dead_letter_commit();
+	for (int i = 0; i < count; i++)
+		ev_inflight_ack(window, tickets[i]);
+	buried += count;
+	return true;
 }
 
 /*
@@ -376,18 +613,10 @@ try_again(void)
 void
 ev_delivery_store_letters(void)
 {
-	EvSpooled	letter;
+	MemoryContext old_context = CurrentMemoryContext;
 
-	while (ev_spool_get(letters, &letter))
-	{
-		Record	   *record = letter.record;
-
-		ev_dead_letter_store(&letter, &record->origin, record->position,
-							 record->attempts);
-		ev_inflight_ack(window, record->ticket);
-		pfree(record);
-		buried++;
-	}
+	while (store_some_letters(letter_context))
+		MemoryContextSwitchTo(old_context);
 }
 
 /*
@@ -398,7 +627,7 @@ void
 ev_delivery_serve(void)
 {
 	(void) ev_producer_poll(take_report);
-	if (ev_spool_count(suspects) > 0 || ev_refusal_any())
+	if (ev_lineup_returning() || ev_lineup_first() != NULL || ev_refusal_any())
 		try_again();
 	show_counters();
 }

@@ -12,7 +12,8 @@
  * What it promises: a record for which ev_producer_send() said QUEUED gets
  * exactly one delivery report, unless the producer turns fatal or is closed
  * before; records of one partition are stored in the order in which they were
- * sent; a report with delivered = false is Kafka's last word on the record.
+ * sent; a report with delivered = false is Kafka's last word on the record,
+ * unless it is undecided: then it should be sent again, and may come twice.
  *
  * After a restart of the process there is a new producer with nothing in it.
  * What the old one had not yet reported is still in the WAL.
@@ -99,12 +100,12 @@ create_topics(void)
 /*
  * Open the producer.  The conf is ours from here on, also if this throws.
  * To be called in the process that uses it, and closed before it is opened
- * again.
+ * again.  False: librdkafka makes none of this conf; *error is why, palloc'd.
  */
-void
-ev_producer_open(struct rd_kafka_conf_s *conf)
+bool
+ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 {
-	char		error[512] = "";
+	char		text[512] = "";
 
 	Assert(rk == NULL);
 
@@ -119,15 +120,13 @@ ev_producer_open(struct rd_kafka_conf_s *conf)
 
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
 							 RD_KAFKA_EVENT_LOG);
-	rk = new_producer(conf, error, sizeof(error));
+	rk = new_producer(conf, text, sizeof(text));
 	if (rk == NULL)
 	{
 		rd_kafka_conf_destroy(conf);
 		close_pipe();
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("could not create the Kafka producer"),
-				 errdetail("librdkafka reported: %s", error)));
+		*error = pstrdup(text);
+		return false;
 	}
 
 	rd_kafka_set_log_queue(rk, NULL);
@@ -136,6 +135,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf)
 
 	ev_producer_watch_start(rk);
 	create_topics();
+	return true;
 }
 
 /* Becomes readable when ev_producer_poll() has something to do. */
@@ -304,6 +304,18 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 	return EV_SEND_REFUSED;
 }
 
+/*
+ * Calls back what is not on its way to a broker yet: delivery reports say
+ * that it is undecided, in any order.  What a broker has not answered stays.  To
+ * be called again and again while something is to be called back: librdkafka
+ * may put into its queue once more what a broker does not take now.
+ */
+void
+ev_producer_recall(void)
+{
+	rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
 /* ----------
  * Events in
  * ----------
@@ -316,6 +328,8 @@ describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
 	rd_kafka_headers_t *headers;
 	EvHeader   *copies;
 
+	delivery->undecided = record->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+		record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 	/* rd_kafka_message_errstr() would return the record's value. */
 	delivery->error_name = rd_kafka_err2name(record->err);
 	delivery->error = rd_kafka_err2str(record->err);
@@ -337,16 +351,25 @@ describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
 /*
  * Pass on the delivery reports of an event.  A record that failed along with
  * the producer was not refused by Kafka: another producer will send it.
+ *
+ * A success without an offset is what librdkafka, or the broker, concludes
+ * from sequence numbers, and it is wrong where the broker knew none of this
+ * producer's: a partition that is not ready yet refuses one request and takes
+ * the next, and the first, tried again, looks like a duplicate.  librdkafka
+ * counts offsets on from the first of a batch, which an event is.
  */
 static int
 serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 {
 	const rd_kafka_message_t *record;
 	int			reports = 0;
+	bool		stored = true;
 
 	while ((record = rd_kafka_event_message_next(event)) != NULL)
 	{
 		EvDelivery	delivery = {0};
+
+		stored &= record->offset >= 0;
 
 		if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			ev_producer_watch_up();
@@ -354,7 +377,7 @@ serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 			continue;
 
 		delivery.ticket = (uint64) (uintptr_t) record->_private;
-		delivery.delivered = record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+		delivery.delivered = stored && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 		delivery.topic = rd_kafka_topic_name(record->rkt);
 		delivery.partition = record->partition;
 		delivery.key = record->key;

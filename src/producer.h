@@ -33,8 +33,10 @@ typedef struct EvDelivery
 	/* Only if it was not delivered: */
 	const EvHeader *headers;
 	int			header_count;
-	const char *error_name;		/* Kafka's name of the error */
-	const char *error;			/* the same in words */
+	bool		undecided;		/* neither stored nor refused, for all we
+								 * know: to be sent again */
+	const char *error_name;		/* Kafka's name of the error, constant */
+	const char *error;			/* the same in words, constant */
 } EvDelivery;
 
 /* What the producer tells of the cluster between delivery reports. */
@@ -48,11 +50,12 @@ typedef enum EvKafkaState
 
 typedef void (*EvDeliveryCallback) (const EvDelivery *delivery);
 
-extern void ev_producer_open(struct rd_kafka_conf_s *conf);
+extern bool ev_producer_open(struct rd_kafka_conf_s *conf, char **error);
 extern int	ev_producer_fd(void);
 extern EvSendResult ev_producer_send(const EvMessage *message, uint64 ticket,
 									 const char **error_name,
 									 const char **error);
+extern void ev_producer_recall(void);
 extern int	ev_producer_poll(EvDeliveryCallback callback);
 extern EvKafkaState ev_producer_state(void);
 extern const char *ev_producer_error(void);

@@ -54,6 +54,7 @@
 #define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 #define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
+#define SETTLED_AFTER 30000		/* publishing for so long is a success */
 
 /* How many records are read before the rest of the loop has its turn. */
 #define READ_BATCH 512
@@ -61,6 +62,9 @@
 static EvDatabase *me = NULL;
 static EvProgress progress;
 static char *kafka_fingerprint = NULL;
+
+/* May a reload mend what a person is waited for? */
+static bool retry_at_reload = false;
 
 /* Is there a producer to serve?  Is the slot open, to be confirmed? */
 static bool connected = false;
@@ -192,7 +196,7 @@ reload(void)
 	pfree(fingerprint);
 
 	/* Whoever mends a setting expects a stopped publisher to try again. */
-	if (ev_delivery_failure() != NULL)
+	if (ev_delivery_failure() != NULL || retry_at_reload)
 		ev_worker_want_restart();
 }
 
@@ -206,6 +210,23 @@ check_requests(void)
 	if (!IsTransactionState() && ev_progress_changed() &&
 		!ev_progress_load(&progress))
 		leave_for_good();
+}
+
+/* A publisher that has published for a while has not failed to start. */
+static void
+settle(EvInstant now)
+{
+	static EvInstant since = 0;
+	static bool settled = false;
+
+	if (since == 0)
+		since = now;
+	if (!settled &&
+		ev_instant_passed(since, now, SETTLED_AFTER))
+	{
+		ev_worker_settled();
+		settled = true;
+	}
 }
 
 /*
@@ -271,6 +292,7 @@ turn(void)
 	now = ev_instant_now();
 	if (decoding)
 	{
+		settle(now);
 		ev_confirm(now, ev_pace_end_seen_at());
 		show_streaming(now);
 		if (!IsTransactionState())
@@ -402,7 +424,12 @@ connect_to_kafka(void)
 		rest(EV_STATE_NOT_CONFIGURED,
 			 hint ? psprintf("%s (%s)", error, hint) : error);
 	on_proc_exit(close_producer, (Datum) 0);
-	ev_producer_open(conf);
+	if (!ev_producer_open(conf, &error))
+	{
+		retry_at_reload = true;
+		rest(EV_STATE_STOPPED,
+			 psprintf("could not create the Kafka producer: %s", error));
+	}
 	ev_worker_watch(ev_producer_fd());
 	ev_delivery_init(me, wait_turn);
 	connected = true;

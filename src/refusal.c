@@ -5,9 +5,9 @@
  *
  * A topic that Kafka does not know, or to which we may not write, is often a
  * deployment under way.  So its messages are held for eventuate.refusal_grace,
- * all of them, in order; the first is tried again now and then.  Other topics
- * flow.  Once the grace is over what is held becomes dead letters, and so does
- * whatever comes after, until Kafka accepts a message of the topic.
+ * all of them, in order; a copy of the first is tried now and then.  Other
+ * topics flow.  Once the grace is over what is held becomes dead letters, and
+ * so does whatever comes after, until Kafka accepts a message of the topic.
  *
  * A restart begins anew: what was held is still in WAL.
  *
@@ -24,8 +24,11 @@
 #include "refusal.h"
 #include "settings.h"
 
-/* How often, in ms, the first message of a held topic is tried again. */
+/* How often, in ms, the first message of a held topic is tried. */
 #define RETRY_INTERVAL 1000
+
+/* Instead of a time: it is being tried. */
+#define UNDER_WAY PG_INT64_MAX
 
 typedef struct Topic
 {
@@ -33,11 +36,10 @@ typedef struct Topic
 	EvSpool    *held;			/* NULL: nothing */
 	EvInstant	refused_at;		/* first, since it was last accepted */
 	TimestampTz refused_time;	/* the same, to be shown */
-	EvInstant	next_try;
+	EvInstant	next_try;		/* of the first that is held */
 } Topic;
 
 static HTAB *topics = NULL;
-static uint64 held_count = 0;
 
 static Topic *
 find_topic(const char *name)
@@ -72,8 +74,8 @@ make_topic(const char *name, EvInstant now)
 }
 
 /* Errors that may go away by themselves, or by somebody's next command. */
-static bool
-may_pass(const char *error_name)
+bool
+ev_refusal_may_pass(const char *error_name)
 {
 	static const char *const names[] = {
 		"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC",
@@ -93,13 +95,6 @@ bool
 ev_refusal_any(void)
 {
 	return topics != NULL && hash_get_num_entries(topics) > 0;
-}
-
-/* How many messages are held. */
-uint64
-ev_refusal_count(void)
-{
-	return held_count;
 }
 
 /* Must a message of this topic wait behind others? */
@@ -133,44 +128,67 @@ ev_refusal_hold(const EvSpooled *refused, EvInstant now)
 
 	if (topic == NULL || topic->held == NULL)
 	{
-		if (!may_pass(refused->error_name))
+		if (!ev_refusal_may_pass(refused->error_name))
 			return false;
 		topic = make_topic(name, now);
 		if (ev_refusal_expired(name, now))
 			return false;
 		topic->held = ev_spool_create();
-		topic->next_try = now + RETRY_INTERVAL * INT64CONST(1000);
+		ev_refusal_try_later(name, now);
 	}
 	ev_spool_put(topic->held, refused);
-	held_count++;
 	return true;
 }
 
 /*
- * The messages of a topic whose next try is due, or whose grace is over.  They
- * are the caller's then, to send or to hold again, and to destroy.
+ * The first message of a topic whose next try is due, in the current memory
+ * context; false: there is none.  It stays held; ev_refusal_try_later() or
+ * ev_refusal_release() ends the try.
  */
-EvSpool *
-ev_refusal_due(EvInstant now)
+bool
+ev_refusal_due(EvInstant now, EvSpooled *first)
 {
 	HASH_SEQ_STATUS scan;
 	Topic	   *topic;
-	EvSpool    *held;
 
 	if (topics == NULL)
-		return NULL;
+		return false;
 	hash_seq_init(&scan, topics);
 	while ((topic = hash_seq_search(&scan)) != NULL)
 	{
 		if (topic->held == NULL || now < topic->next_try)
 			continue;
 		hash_seq_term(&scan);
-		held = topic->held;
-		held_count -= ev_spool_count(held);
-		topic->held = NULL;
-		return held;
+		topic->next_try = UNDER_WAY;
+		return ev_spool_peek(topic->held, first);
 	}
-	return NULL;
+	return false;
+}
+
+/* The try has failed.  Only of a topic that is held. */
+void
+ev_refusal_try_later(const char *topic, EvInstant now)
+{
+	Topic	   *entry = find_topic(topic);
+
+	Assert(entry != NULL && entry->held != NULL);
+	entry->next_try = now + RETRY_INTERVAL * INT64CONST(1000);
+}
+
+/*
+ * What is held of a topic is the caller's from now on, to be sent before all
+ * that comes later, and to be destroyed.  Only of a topic that is held.
+ */
+EvSpool *
+ev_refusal_release(const char *topic)
+{
+	Topic	   *entry = find_topic(topic);
+	EvSpool    *held;
+
+	Assert(entry != NULL && entry->held != NULL);
+	held = entry->held;
+	entry->held = NULL;
+	return held;
 }
 
 /* Kafka took a message of the topic: all is forgotten. */

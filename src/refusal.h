@@ -10,11 +10,13 @@
 
 #include "spool.h"
 
+extern bool ev_refusal_may_pass(const char *error_name);
 extern bool ev_refusal_any(void);
-extern uint64 ev_refusal_count(void);
 extern bool ev_refusal_holds(const char *topic);
 extern bool ev_refusal_hold(const EvSpooled *refused, EvInstant now);
-extern EvSpool *ev_refusal_due(EvInstant now);
+extern bool ev_refusal_due(EvInstant now, EvSpooled *first);
+extern void ev_refusal_try_later(const char *topic, EvInstant now);
+extern EvSpool *ev_refusal_release(const char *topic);
 extern void ev_refusal_accepted(const char *topic);
 extern bool ev_refusal_expired(const char *topic, EvInstant now);
 extern const char *ev_refusal_explain(void);

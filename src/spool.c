@@ -49,7 +49,7 @@ struct EvSpool
 	MemoryContext context;
 	TupleDesc	desc;
 	Tuplestorestate *store;
-	TupleTableSlot *slot;
+	TupleTableSlot *slot;		/* the first message, if it was looked at */
 	uint64		count;
 };
 
@@ -62,7 +62,7 @@ make_desc(void)
 	{
 		Oid			type = TEXTOID;
 
-		if (i == COLUMN_RECORD || i == COLUMN_TIMESTAMP)
+		if (i == COLUMN_TIMESTAMP)
 			type = INT8OID;
 		else if (i == COLUMN_PARTITION)
 			type = INT4OID;
@@ -173,7 +173,8 @@ ev_spool_put(EvSpool *spool, const EvSpooled *spooled)
 
 	initStringInfo(&headers);
 	pack_headers(&headers, message);
-	values[COLUMN_RECORD] = Int64GetDatum((int64) (uintptr_t) spooled->record);
+	values[COLUMN_RECORD] = bytes_datum(spooled->record, spooled->record_length,
+										&nulls[COLUMN_RECORD]);
 	values[COLUMN_ID] = string_datum(message->id, &nulls[COLUMN_ID]);
 	values[COLUMN_TOPIC] = string_datum(message->topic, &nulls[COLUMN_TOPIC]);
 	values[COLUMN_KEY] = bytes_datum(message->key, message->key_length,
@@ -194,7 +195,7 @@ ev_spool_put(EvSpool *spool, const EvSpooled *spooled)
 }
 
 /* A column's bytes, NUL-terminated, in the current memory context. */
-static const char *
+static char *
 column_bytes(TupleTableSlot *slot, int column, size_t *length)
 {
 	bool		null;
@@ -213,12 +214,23 @@ column_bytes(TupleTableSlot *slot, int column, size_t *length)
 	return copy;
 }
 
+/* The slot keeps the tuple for as long as the caller likes. */
+static void
+read_first(EvSpool *spool)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(spool->context);
+
+	if (!tuplestore_gettupleslot(spool->store, true, true, spool->slot))
+		elog(ERROR, "could not read a spooled message");
+	MemoryContextSwitchTo(old_context);
+}
+
 /*
- * Takes the first message out, into the current memory context; false: the
- * spool is empty.
+ * The first message, which stays where it is, in the current memory context;
+ * false: the spool is empty.
  */
 bool
-ev_spool_get(EvSpool *spool, EvSpooled *spooled)
+ev_spool_peek(EvSpool *spool, EvSpooled *spooled)
 {
 	EvMessage  *message = &spooled->message;
 	const char *headers;
@@ -228,11 +240,11 @@ ev_spool_get(EvSpool *spool, EvSpooled *spooled)
 	/* A tuplestore that was read to its end gives no more. */
 	if (spool->count == 0)
 		return false;
-	if (!tuplestore_gettupleslot(spool->store, true, false, spool->slot))
-		elog(ERROR, "could not read a spooled message");
+	if (TTS_EMPTY(spool->slot))
+		read_first(spool);
 	memset(spooled, 0, sizeof(EvSpooled));
-	spooled->record = (void *) (uintptr_t)
-		DatumGetInt64(slot_getattr(spool->slot, COLUMN_RECORD + 1, &null));
+	spooled->record = column_bytes(spool->slot, COLUMN_RECORD,
+								   &spooled->record_length);
 	message->id = column_bytes(spool->slot, COLUMN_ID, &length);
 	message->topic = column_bytes(spool->slot, COLUMN_TOPIC, &length);
 	message->key = column_bytes(spool->slot, COLUMN_KEY, &message->key_length);
@@ -243,9 +255,31 @@ ev_spool_get(EvSpool *spool, EvSpooled *spooled)
 	message->timestamp = DatumGetInt64(slot_getattr(spool->slot, COLUMN_TIMESTAMP + 1, &null));
 	spooled->error_name = column_bytes(spool->slot, COLUMN_ERROR_NAME, &length);
 	spooled->error = column_bytes(spool->slot, COLUMN_ERROR, &length);
-	spool->count--;
+	return true;
+}
+
+/* Forgets the first message; not of an empty spool. */
+void
+ev_spool_drop(EvSpool *spool)
+{
+	Assert(spool->count > 0);
+	if (TTS_EMPTY(spool->slot))
+		read_first(spool);
 	ExecClearTuple(spool->slot);
+	spool->count--;
 	tuplestore_trim(spool->store);
+}
+
+/*
+ * Takes the first message out, into the current memory context; false: the
+ * spool is empty.
+ */
+bool
+ev_spool_get(EvSpool *spool, EvSpooled *spooled)
+{
+	if (!ev_spool_peek(spool, spooled))
+		return false;
+	ev_spool_drop(spool);
 	return true;
 }
 

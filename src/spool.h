@@ -15,7 +15,8 @@ typedef struct EvSpool EvSpool;
 /* A message in a spool, with what the caller knows of it and why it waits. */
 typedef struct EvSpooled
 {
-	void	   *record;			/* the caller's */
+	void	   *record;			/* the caller's, any bytes */
+	size_t		record_length;
 	EvMessage	message;
 	const char *error_name;		/* may be NULL */
 	const char *error;
@@ -24,6 +25,8 @@ typedef struct EvSpooled
 extern EvSpool *ev_spool_create(void);
 extern void ev_spool_destroy(EvSpool *spool);
 extern void ev_spool_put(EvSpool *spool, const EvSpooled *spooled);
+extern bool ev_spool_peek(EvSpool *spool, EvSpooled *spooled);
+extern void ev_spool_drop(EvSpool *spool);
 extern bool ev_spool_get(EvSpool *spool, EvSpooled *spooled);
 extern uint64 ev_spool_count(const EvSpool *spool);
 

@@ -150,6 +150,15 @@ wait_caught_up($small);
 is_deeply([ payloads(consume($kafka, 'small')) ], [ 'no worker', 'no slot' ],
 	'with room for worker and slot everything arrives');
 
+# Between two publishers, which a launcher that sleeps makes long.
+my ($launcher, $publisher) = (launcher_pid($small), publisher_pid($small));
+kill('STOP', $launcher);
+kill('TERM', $publisher);
+wait_for_query($small, 'postgres', q{SELECT state || coalesce(pid, 0) FROM pg_stat_eventuate}, 'starting0');
+kill('CONT', $launcher);
+wait_for_state($small, 'postgres', 'streaming');
+isnt(publisher_pid($small), $publisher, 'without a process the state is that of a start');
+
 done_testing();
 
 sub set

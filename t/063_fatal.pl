@@ -1,5 +1,6 @@
 # Errors after which an idempotent producer must not go on: the publisher
 # starts afresh behind what is confirmed, nothing is lost, and order is kept.
+# And one that librdkafka takes for a success, which it need not be.
 
 use strict;
 use warnings;
@@ -21,6 +22,7 @@ prepare_load($node);
 foreach my $case (
 	[ 'OUT_OF_ORDER_SEQUENCE_NUMBER', 45, 1, 1 ],
 	[ 'OUT_OF_ORDER_SEQUENCE_NUMBER', 45, 3, 3 ],
+	[ 'DUPLICATE_SEQUENCE_NUMBER', 46, 1, 0 ],
 	[ 'INVALID_PRODUCER_EPOCH', 47, 1, 0 ],
 	[ 'UNKNOWN_PRODUCER_ID', 59, 1, 0 ])
 {

@@ -173,8 +173,7 @@ arrives('a certificate');
 mutual('old-client');
 waits('expired once more', 'expired');
 certificate('old-client', 'authority', 2);
-$node->safe_psql('postgres', 'SELECT eventuate_pause()');
-$node->safe_psql('postgres', 'SELECT eventuate_resume()');
+$node->reload;
 arrives('renewed in its place');
 
 # ---------------------------------------------------------------------
@@ -220,9 +219,19 @@ arrives('the new password');
 # What no producer can be made with
 # ---------------------------------------------------------------------
 configured('TLS', $tls[0], "ssl.ca.location=$dir/nowhere.crt");
-wait_until("the error", sub { stat_of($node, "last_error") =~ /could not create the Kafka producer/ });
-configured('TLS', @tls);
-arrives('a file that is not there');
+wait_for_state($node, 'postgres', 'stopped');
+like(stat_of($node, 'last_error'), qr/could not create the Kafka producer: .*ssl\.ca\.location/,
+	'a file that is not there: last_error names the property');
+send_message();
+my $pid = publisher_pid($node);
+$node->append_conf('postgresql.conf', 'work_mem = 5MB');
+$node->reload;
+wait_until('another try', sub { publisher_pid($node) != $pid });
+wait_for_state($node, 'postgres', 'stopped');
+unlike(slurp_file($node->logfile), qr/exited with exit code 1/, 'which is not an unexpected error');
+write_file("$dir/nowhere.crt", slurp_file("$dir/authority.crt"));
+$node->reload;
+arrives('a file that is there at last');
 
 my $settings = $node->safe_psql('postgres', 'SELECT * FROM eventuate_kafka_settings()');
 unlike($settings . slurp_file($node->logfile), qr/(first|second|wrong|key)-secret/, 'no secret is shown or logged');
