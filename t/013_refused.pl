@@ -27,8 +27,8 @@ is_deeply([ $batch[50]{headers}, $batch[50]{ts} ], [ [ [ 'h', 'v' ] ], 170920800
 	'as they are');
 
 # A record that is too large for its topic, among others.
-$before = sending_from();
 $kafka->create_topic('mixed', 1, 'max.message.bytes=2000');
+$before = sending_from();
 my @mixed = split /\n/, $node->safe_psql('postgres',
 	q{SELECT eventuate_send('mixed', CASE WHEN i = 7 THEN (SELECT string_agg(md5(j::text), '') FROM generate_series(1, 100) AS j) ELSE i::text END)
 	  FROM generate_series(1, 10) AS i});
