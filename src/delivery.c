@@ -33,6 +33,7 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -73,6 +74,8 @@ typedef struct Record
 	int32		partition;		/* these two as they were asked for */
 	int64		timestamp;
 	int			attempts;
+	dlist_node	node;			/* of producer_records, while it is there */
+	EvInstant	handed_at;		/* since when it is there */
 	bool		suspect;		/* was refused, perhaps for another's sake */
 	Trial		trial;
 	char		id[FLEXIBLE_ARRAY_MEMBER];
@@ -92,9 +95,11 @@ static int64 position;
 static uint64 sent = 0;
 static uint64 acknowledged = 0;
 static uint64 acknowledged_bytes = 0;
+static EvInstant acknowledged_at = 0;
 static uint64 buried = 0;
 
-/* Records that the producer has, and how many more it may be given. */
+/* Records that the producer has, the oldest first; how many it may have. */
+static dlist_head producer_records = DLIST_STATIC_INIT(producer_records);
 static uint64 in_producer = 0;
 static uint64 limit = PG_UINT64_MAX;
 
@@ -306,6 +311,8 @@ hand_over(Record *record, const EvMessage *message)
 	else
 	{
 		in_producer++;
+		record->handed_at = ev_instant_now();
+		dlist_push_tail(&producer_records, &record->node);
 		trying_alone |= record->trial == TRIAL_ALONE;
 	}
 	return true;
@@ -423,6 +430,7 @@ take_report(const EvDelivery *delivery)
 	EvSpooled	refused;
 
 	in_producer--;
+	dlist_delete(&record->node);
 	if (record->trial == TRIAL_ALONE)
 		trying_alone = false;
 	if (delivery->delivered)
@@ -454,6 +462,8 @@ show_counters(void)
 	static uint64 shown_bytes = 0;
 	static uint64 shown_buried = 0;
 
+	if (acknowledged != shown)
+		acknowledged_at = ev_instant_now();
 	SpinLockAcquire(&me->mutex);
 	me->messages += acknowledged - shown;
 	me->bytes += acknowledged_bytes - shown_bytes;
@@ -658,6 +668,21 @@ TimestampTz
 ev_delivery_safe_time(void)
 {
 	return ev_inflight_safe_time(window);
+}
+
+/* When the oldest record that waits for Kafka was sent; 0: none waits. */
+EvInstant
+ev_delivery_oldest(void)
+{
+	return dlist_is_empty(&producer_records) ? 0 :
+		dlist_head_element(Record, node, &producer_records)->handed_at;
+}
+
+/* When Kafka last acknowledged anything; 0: not yet. */
+EvInstant
+ev_delivery_acknowledged_at(void)
+{
+	return acknowledged_at;
 }
 
 /* Messages handed to the producer since the process began. */

@@ -20,6 +20,8 @@ extern bool ev_delivery_idle(void);
 extern bool ev_delivery_full(void);
 extern XLogRecPtr ev_delivery_safe_lsn(void);
 extern TimestampTz ev_delivery_safe_time(void);
+extern EvInstant ev_delivery_oldest(void);
+extern EvInstant ev_delivery_acknowledged_at(void);
 extern uint64 ev_delivery_sent(void);
 extern uint64 ev_delivery_acknowledged(void);
 extern const char *ev_delivery_failure(void);

@@ -62,7 +62,7 @@ static const Rule rules[] = {
 	{"enable.gapless.guarantee", FALSE_ONLY, "can only be \"false\": one bad message must not stop the others."},
 	{"delivery.report.only.error", FALSE_ONLY, "can only be \"false\": the publisher waits for every acknowledgement."},
 	{"api.version.request", TRUE_ONLY, "can only be \"true\": idempotence needs it."},
-	{"statistics.interval.ms", "|0|", "can only be 0: nothing reads these statistics."},
+	{"statistics.interval.ms", NULL, OURS},
 	{"transactional.id", NULL, OURS},
 	{"queue.buffering.max.messages", NULL, OURS, "Use the setting \"eventuate.queue_size\"."},
 	{"queue.buffering.max.kbytes", NULL, OURS, "Use the setting \"eventuate.queue_size\"."},

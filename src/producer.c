@@ -34,6 +34,7 @@
 #include "utils/memutils.h"
 
 #include "producer.h"
+#include "producer_stats.h"
 #include "producer_watch.h"
 
 /* Handles of topics that are kept; more are too rare to be worth memory. */
@@ -119,7 +120,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 	}
 
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
-							 RD_KAFKA_EVENT_LOG);
+							 RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
 	rk = new_producer(conf, text, sizeof(text));
 	if (rk == NULL)
 	{
@@ -416,6 +417,9 @@ serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
 			break;
 		case RD_KAFKA_EVENT_LOG:
 			serve_log(event);
+			break;
+		case RD_KAFKA_EVENT_STATS:
+			ev_producer_stats_take(rd_kafka_event_stats(event));
 			break;
 		default:
 			break;

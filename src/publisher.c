@@ -54,6 +54,7 @@
 #define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 #define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
+#define STALL_GRACE 5000		/* for an acknowledgement */
 #define SETTLED_AFTER 30000		/* publishing for so long is a success */
 
 /* How many records are read before the rest of the loop has its turn. */
@@ -145,10 +146,24 @@ show_trouble(void)
 	return true;
 }
 
+/* Why Kafka does not acknowledge what it was sent a while ago; NULL: it does. */
+static const char *
+explain_stall(EvInstant now)
+{
+	EvInstant	oldest = ev_delivery_oldest();
+	const char *where;
+
+	if (oldest == 0 || !ev_instant_passed(oldest, now, STALL_GRACE))
+		return NULL;
+	where = ev_producer_stuck();
+	return where != NULL ? where : "Kafka does not acknowledge what it was sent";
+}
+
 /* The state while the slot is read. */
 static void
 show_streaming(EvInstant now)
 {
+	const char *stall = explain_stall(now);
 	const char *held_back;
 
 	if (show_trouble())
@@ -156,10 +171,13 @@ show_streaming(EvInstant now)
 	held_back = ev_horizon_explain(now);
 	if (held_back != NULL)
 		ev_worker_show(EV_STATE_WAITING, held_back);
+	else if (stall != NULL &&
+			 ev_instant_passed(ev_delivery_acknowledged_at(), now, STALL_GRACE))
+		ev_worker_show(EV_STATE_WAITING, explain(stall));
 	else if (now - ev_pace_caught_up_at() < CAUGHT_UP_GRACE * INT64CONST(1000))
-		ev_worker_show(EV_STATE_STREAMING, ev_refusal_explain());
+		ev_worker_show(EV_STATE_STREAMING, stall ? stall : ev_refusal_explain());
 	else
-		ev_worker_show(EV_STATE_CATCHING_UP, NULL);
+		ev_worker_show(EV_STATE_CATCHING_UP, stall);
 }
 
 /* ---------------------------------------------------------------------

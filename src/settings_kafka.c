@@ -44,6 +44,9 @@
 #define MIN_QUEUED_MESSAGES 1000
 #define MAX_QUEUED_MESSAGES 10000000
 
+/* In ms, how often librdkafka says where records wait. */
+#define STATISTICS_INTERVAL "2000"
+
 /* If the property is from the file, say from which line. */
 static void
 locate(EvProblem *problem, const EvProperty *property)
@@ -182,6 +185,7 @@ add_enforced(EvProperties *all)
 	add(all, "queue.buffering.max.messages",
 		psprintf("%d", (int) messages));
 	add(all, "log.queue", "true");
+	add(all, "statistics.interval.ms", STATISTICS_INTERVAL);
 }
 
 /* All properties for a database's producer, in order; NULL on a problem. */
