@@ -27,7 +27,8 @@ sub topic_command
 }
 
 # ---------------------------------------------------------------------
-# More partitions
+# More partitions.  A broker that is just making one may refuse a request and
+# take the next: the first is not lost, but it may come behind.
 # ---------------------------------------------------------------------
 $kafka->create_topic('load', 2);
 my $pid = publisher_pid($node);
@@ -38,7 +39,7 @@ wait_until('records on a new partition', sub { grep { consume($kafka, 'load', pa
 published_more(200);
 stop_load($load);
 wait_caught_up($node);
-check_load($node, $kafka, 'load', 'partitions are added', once => 1);
+check_load($node, $kafka, 'load', 'partitions are added', once => 1, unordered => 1);
 is(publisher_pid($node), $pid, 'the publisher goes on');
 
 # ---------------------------------------------------------------------
