@@ -7,24 +7,19 @@
 -- belongs into the chosen schema says so.
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
+-- A schema "eventuate" that is already there may belong to anybody.  Until we
+-- are done its name stays with it, so that "eventuate" is the same one throughout.
+LOCK TABLE pg_namespace IN SHARE MODE;
+
 -- ---------------------------------------------------------------------
 -- Schema and tables.  Where Eventuate's own schema is already there, it and
--- its table message are adopted: never altered, never a member.
+-- its tables message are adopted: never altered, never a member.
 -- ---------------------------------------------------------------------
 DO $$
 BEGIN
 	IF to_regnamespace('eventuate') IS NULL THEN
 		CREATE SCHEMA eventuate;
 		GRANT USAGE ON SCHEMA eventuate TO PUBLIC;
-
-	-- Its owner could put tables of his own in the place of ours, and what we
-	-- do with them we do as superuser.
-	ELSIF NOT (SELECT rolsuper FROM pg_namespace AS n JOIN pg_authid AS a ON a.oid = nspowner
-			   WHERE nspname = 'eventuate') THEN
-		RAISE EXCEPTION 'schema eventuate must belong to a superuser'
-			USING ERRCODE = 'insufficient_privilege',
-				DETAIL = 'The extension keeps tables of its own there, which it reads and writes as superuser.',
-				HINT = 'Use ALTER SCHEMA eventuate OWNER TO a superuser; its tables can stay with their owner.';
 	END IF;
 END
 $$;
@@ -65,8 +60,41 @@ CREATE TABLE eventuate.record (
 );
 SELECT pg_extension_config_dump('eventuate.record', '');
 
--- What makes a table an outbox: its label, a JSON object.
-SECURITY LABEL FOR eventuate ON TABLE eventuate.message IS '{"format": "eventuate"}';
+-- What makes a table an outbox: its label, a JSON object.  Tram's table message
+-- and its shards message0, message1 ... get it here, except where an id has to
+-- be made of the key: that takes the producers' outbox id.
+DO $$
+DECLARE
+	name text;
+	found record;
+BEGIN
+	FOR found IN
+		SELECT c.oid, relname, relkind IN ('r', 'p') AND relpersistence = 'p' AS ordinary, pg_get_userbyid(relowner) AS owner,
+			(SELECT rolsuper FROM pg_roles AS r WHERE r.oid = relowner) AS trusted,
+			(SELECT count(*) FILTER (WHERE attname = 'dbid') > 0 FROM pg_attribute WHERE attrelid = c.oid AND NOT attisdropped) AS has_dbid
+		FROM pg_class AS c
+		WHERE relnamespace = to_regnamespace('eventuate') AND relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT relispartition AND
+			(relname = 'message' OR relname ~ '^message[0-9]+$' AND
+			 3 = (SELECT count(*) FROM pg_attribute
+				  WHERE attrelid = c.oid AND NOT attisdropped AND attname IN ('destination', 'headers', 'payload')))
+		ORDER BY length(relname), relname
+	LOOP
+		name := 'eventuate.' || found.relname;
+		IF found.has_dbid OR NOT found.ordinary THEN
+			RAISE WARNING '"%" is not an outbox', name
+				USING DETAIL = 'Nothing of it is published yet.',
+					HINT = format('Use SELECT eventuate_attach(%L, %L%s);', name, 'eventuate',
+								  CASE WHEN found.has_dbid THEN ', outbox_id => ...' END);
+			CONTINUE;
+		END IF;
+		EXECUTE format('SECURITY LABEL FOR eventuate ON TABLE eventuate.%I IS %L', found.relname, '{"format": "eventuate"}');
+		IF NOT found.trusted THEN
+			RAISE WARNING '"%", which belongs to role "%", is an outbox now', name, found.owner
+				USING DETAIL = 'What is inserted there is published to Kafka, to topics that the rows name.';
+		END IF;
+	END LOOP;
+END
+$$;
 SECURITY LABEL FOR eventuate ON TABLE eventuate.record IS '{"format": "raw", "columns": {"timestamp": "record_time"}}';
 
 -- What is known to be published, and of which database; one row.  Rows of the

@@ -167,6 +167,28 @@ DROP TABLE messages CASCADE;
 SET client_min_messages = warning;
 DROP EXTENSION eventuate CASCADE;
 DROP SCHEMA eventuate CASCADE;
+
+--
+-- What is there before the extension: shards, a table whose keys become ids,
+-- and something else by such a name
+--
+CREATE SCHEMA eventuate;
+CREATE TABLE eventuate.message (dbid bigserial PRIMARY KEY, id varchar(1000), destination text NOT NULL,
+	headers text NOT NULL, payload text NOT NULL, published smallint DEFAULT 0, creation_time bigint);
+CREATE TABLE eventuate.message0 (id text, destination text, headers text, payload text);
+CREATE TABLE eventuate.message10 (LIKE eventuate.message0) PARTITION BY LIST (id);
+CREATE TABLE eventuate.message2 (a int);
+CREATE ROLE regress_owner;
+ALTER TABLE eventuate.message0 OWNER TO regress_owner;
+CREATE EXTENSION eventuate;
+SELECT objoid::regclass, label FROM pg_seclabel WHERE objoid::regclass::text LIKE '%message%' ORDER BY 1;
+SELECT eventuate_send('c', '{}');
+SELECT eventuate_attach('eventuate.message', 'eventuate', outbox_id => 1);
+BEGIN; CALL send(); SELECT sent(); COMMIT;
+
+DROP EXTENSION eventuate CASCADE;
+DROP SCHEMA eventuate CASCADE;
+DROP ROLE regress_owner;
 DROP DOMAIN channel;
 DROP FUNCTION mask, attempt, sent;
 DROP PROCEDURE send;

@@ -19,6 +19,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "own_table.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(eventuate_pause);
@@ -27,13 +28,14 @@ PG_FUNCTION_INFO_V1(request_publisher);
 
 /* Runs an UPDATE of eventuate.progress with this database's oid as $1. */
 static void
-update_progress(const char *command)
+update_progress(const char *text)
 {
 	Oid			types[] = {OIDOID};
 	Datum		values[] = {ObjectIdGetDatum(MyDatabaseId)};
+	EvCommand	command = {text, lengthof(types), types, values};
 
 	SPI_connect();
-	if (SPI_execute_with_args(command, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+	if (ev_own_execute(&command) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update eventuate.progress");
 	SPI_finish();
 	ev_shared_recheck_at_commit();

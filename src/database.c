@@ -41,6 +41,7 @@
 #include "compat.h"
 #include "database.h"
 #include "horizon.h"
+#include "own_table.h"
 #include "shared.h"
 
 /* How long, in ms, a command waits for our processes. */
@@ -224,27 +225,18 @@ everything_is_published(void)
 static bool
 has_unpublished_rows(const char *query)
 {
+	EvCommand	command = {query};
 	bool		found;
 	bool		isnull;
 
+	command.read_only = true;
 	SPI_connect();
-	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+	if (ev_own_execute(&command) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not look for unpublished messages");
 	found = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	return found;
-}
-
-static bool
-table_is_ours(const char *table)
-{
-	Oid			relid = get_relname_relid(table,
-										  get_namespace_oid("eventuate", true));
-
-	return OidIsValid(relid) &&
-		getExtensionOfObject(RelationRelationId, relid) ==
-		get_extension_oid("eventuate", true);
 }
 
 /* Throws if messages would be lost with the extension. */
@@ -255,10 +247,10 @@ refuse_loss(void)
 	lock_outbox("record");
 	if (everything_is_published())
 		return;
-	if ((table_is_ours("message") &&
+	if ((OidIsValid(ev_own_table("message")) &&
 		 has_unpublished_rows("SELECT EXISTS (SELECT FROM eventuate.message AS m, eventuate.progress AS p"
 							  " WHERE m.published OPERATOR(pg_catalog.=) 0 AND NOT pg_catalog.pg_visible_in_snapshot(m.txid, p.snapshot))")) ||
-		(table_is_ours("record") &&
+		(OidIsValid(ev_own_table("record")) &&
 		 has_unpublished_rows("SELECT EXISTS (SELECT FROM eventuate.record AS r, eventuate.progress AS p"
 							  " WHERE NOT pg_catalog.pg_visible_in_snapshot(r.txid, p.snapshot))")))
 		ereport(ERROR,

@@ -26,6 +26,7 @@
 
 #include "dead_letter.h"
 #include "encoding.h"
+#include "own_table.h"
 #include "record_json.h"
 
 /* Parameters of the INSERT, in order. */
@@ -136,6 +137,7 @@ ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
 	const EvMessage *message = &refused->message;
 	Datum		values[PARAM_COUNT];
 	char		nulls[PARAM_COUNT];
+	EvCommand	command = {insert_command, PARAM_COUNT, param_types, values, nulls};
 	bool		recovered = XLogRecPtrIsInvalid(origin->end_lsn);
 
 	set_text(values, nulls, PARAM_MESSAGE_ID, message->id);
@@ -155,8 +157,6 @@ ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
 	set_param(values, nulls, PARAM_POSITION, Int64GetDatum(position), recovered);
 	set_param(values, nulls, PARAM_COMMIT_TIME,
 			  TimestampTzGetDatum(origin->commit_time), recovered);
-	if (SPI_execute_with_args(insert_command, PARAM_COUNT,
-							  (Oid *) param_types, values, nulls,
-							  false, 0) != SPI_OK_INSERT)
+	if (ev_own_execute(&command) != SPI_OK_INSERT)
 		elog(ERROR, "could not store a dead letter");
 }

@@ -162,14 +162,18 @@ static const char *
 parse_any(const char *text, size_t length, StringInfo scratch,
 		  EvHeaderText *headers)
 {
+	const char *start = text;
 	EvJsonTree	tree;
-	EvJsonError error = ev_json_tree_read(&tree, text, length);
-	const char *reason = reasons[error];
+	EvJsonError error;
+	const char *reason;
 
-	if (error == EV_JSON_FINE)
-		reason = tree.nodes[0].kind == EV_JSON_OBJECT ?
-			write_headers(&tree, scratch, headers) :
-			"headers are not a JSON object";
+	while (start < text + length && memchr(" \t\n\r", *start, 4) != NULL)
+		start++;
+	if (start == text + length || *start != '{')
+		return "headers are not a JSON object";
+	error = ev_json_tree_read(&tree, text, length);
+	reason = error == EV_JSON_FINE ? write_headers(&tree, scratch, headers) :
+		reasons[error];
 	ev_json_tree_free(&tree);
 	return reason;
 }

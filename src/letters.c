@@ -23,6 +23,7 @@
 #include "argument.h"
 #include "headers.h"
 #include "message.h"
+#include "own_table.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(eventuate_retry);
@@ -53,12 +54,15 @@ take_letter(int64 id, Letter *letter)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
+	EvCommand	command = {
+		"DELETE FROM eventuate.dead_letter WHERE id = $1"
+		" RETURNING topic, key, value, headers, partition, record_time, error IS NOT NULL",
+		lengthof(types), types, values
+	};
 	TupleDesc	desc;
 
 	SPI_connect();
-	if (SPI_execute_with_args("DELETE FROM eventuate.dead_letter WHERE id = $1"
-							  " RETURNING topic, key, value, headers, partition, record_time, error IS NOT NULL",
-							  1, types, values, NULL, false, 0) != SPI_OK_DELETE_RETURNING)
+	if (ev_own_execute(&command) != SPI_OK_DELETE_RETURNING)
 		elog(ERROR, "could not delete from eventuate.dead_letter");
 	if (SPI_processed == 0)
 		ereport(ERROR,

@@ -18,11 +18,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -33,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "own_table.h"
 #include "progress.h"
 
 /* The table as it was when last looked up. */
@@ -46,26 +43,6 @@ static bool changed = false;
 
 /* An invalidation comes of our own reset of the caches. */
 static bool resetting = false;
-
-/*
- * The table, if the extension is installed: by its membership, not by name
- * alone, since what follows runs as superuser.
- */
-static Oid
-find_table(void)
-{
-	Oid			extension = get_extension_oid("eventuate", true);
-	Oid			schema = get_namespace_oid("eventuate", true);
-	Oid			relid;
-
-	if (!OidIsValid(extension) || !OidIsValid(schema))
-		return InvalidOid;
-	relid = get_relname_relid("progress", schema);
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
-		getExtensionOfObject(RelationRelationId, relid) != extension)
-		return InvalidOid;
-	return relid;
-}
 
 /* Decoding leaves the past in the caches; our SQL wants the present. */
 static void
@@ -117,10 +94,11 @@ static void
 read_row(EvProgress *progress)
 {
 	Datum		old_snapshot = progress->snapshot;
+	EvCommand	command = {"SELECT snapshot, timeline, database, paused FROM eventuate.progress"};
 	bool		isnull;
 
-	if (SPI_execute("SELECT snapshot, timeline, database, paused FROM eventuate.progress",
-					true, 1) != SPI_OK_SELECT)
+	command.read_only = true;
+	if (ev_own_execute(&command) != SPI_OK_SELECT)
 		elog(ERROR, "could not read eventuate.progress");
 	if (SPI_processed != 1)
 		ereport(ERROR,
@@ -149,7 +127,7 @@ ev_progress_load(EvProgress *progress)
 
 	begin();
 	changed = false;
-	progress_relid = find_table();
+	progress_relid = ev_own_table("progress");
 	found = OidIsValid(progress_relid);
 	if (found)
 		read_row(progress);
@@ -241,18 +219,21 @@ ev_progress_store(Datum snapshot, TimeLineID timeline)
 	Oid			types[] = {PG_SNAPSHOTOID, INT8OID, INT8OID};
 	Datum		values[] = {snapshot, Int64GetDatum((int64) timeline),
 	Int64GetDatum((int64) known_timeline)};
+	EvCommand	command = {
+		"WITH free AS MATERIALIZED (SELECT ctid FROM eventuate.progress"
+		" WHERE coalesce(timeline, 0) = $3 FOR UPDATE SKIP LOCKED)"
+		" UPDATE eventuate.progress AS p SET snapshot = $1, timeline = $2"
+		" FROM free WHERE p.ctid = free.ctid",
+		lengthof(types), types, values
+	};
 	Oid			relid;
 	bool		stored = false;
 
 	begin();
-	relid = find_table();
+	relid = ev_own_table("progress");
 	if (OidIsValid(relid) && ConditionalLockRelationOid(relid, RowExclusiveLock))
 	{
-		if (SPI_execute_with_args("WITH free AS MATERIALIZED (SELECT ctid FROM eventuate.progress"
-								  " WHERE coalesce(timeline, 0) = $3 FOR UPDATE SKIP LOCKED)"
-								  " UPDATE eventuate.progress AS p SET snapshot = $1, timeline = $2"
-								  " FROM free WHERE p.ctid = free.ctid",
-								  3, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		if (ev_own_execute(&command) != SPI_OK_UPDATE)
 			elog(ERROR, "could not update eventuate.progress");
 		stored = SPI_processed == 1;
 	}

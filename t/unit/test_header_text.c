@@ -157,14 +157,14 @@ static void
 test_header_reasons(void)
 {
 	static const char *const vectors[][2] = {
-		{"", "headers are not valid JSON"},
-		{" ", "headers are not valid JSON"},
+		{"", "headers are not a JSON object"},
+		{" ", "headers are not a JSON object"},
 		{"[]", "headers are not a JSON object"},
 		{"null", "headers are not a JSON object"},
 		{"1", "headers are not a JSON object"},
 		{"\"{}\"", "headers are not a JSON object"},
 		{"{", "headers are not valid JSON"},
-		{"}", "headers are not valid JSON"},
+		{"}", "headers are not a JSON object"},
 		{"{}}", "headers are not valid JSON"},
 		{"{} x", "headers are not valid JSON"},
 		{"{\"a\":\"b\"", "headers are not valid JSON"},
