@@ -29,6 +29,15 @@
 #include "own_table.h"
 #include "record_json.h"
 
+/*
+ * A letter of more bytes than this is stored without what makes it large: a
+ * row, and the jsonb of its headers, have limits of their own.
+ */
+#define MAX_LETTER_SIZE (200 * 1024 * 1024)
+
+/* Ids and topics of such a letter are kept up to this many bytes. */
+#define MAX_NAME_SIZE 1000
+
 /* Parameters of the INSERT, in order. */
 enum
 {
@@ -126,14 +135,59 @@ ev_dead_letter_commit(void)
 	CommitTransactionCommand();
 }
 
+static size_t
+letter_size(const EvMessage *message)
+{
+	size_t		size = message->key_length + message->value_length;
+
+	size += message->id == NULL ? 0 : strlen(message->id);
+	size += message->topic == NULL ? 0 : strlen(message->topic);
+	for (int i = 0; i < message->header_count; i++)
+		size += strlen(message->headers[i].name) +
+			message->headers[i].value_length;
+	return size;
+}
+
+/* The text, unless it is one of those that make a letter large. */
+static const char *
+unless_large(const char *text)
+{
+	return text != NULL && strlen(text) <= MAX_NAME_SIZE ? text : NULL;
+}
+
+/*
+ * What can be stored of a message: all of it, or what is not large.  Without
+ * its value it cannot be sent again, so it is no record of Kafka's any more.
+ */
+static EvSpooled
+storable(const EvSpooled *refused)
+{
+	EvSpooled	result = *refused;
+	size_t		size = letter_size(&refused->message);
+
+	if (size <= MAX_LETTER_SIZE)
+		return result;
+	result.message.id = unless_large(refused->message.id);
+	result.message.topic = unless_large(refused->message.topic);
+	result.message.key = NULL;
+	result.message.value = NULL;
+	result.message.header_count = 0;
+	result.error = psprintf("%s (%zu bytes, too many for a dead letter)",
+							refused->error, size);
+	result.error_name = NULL;
+	return result;
+}
+
 /*
  * Stores a dead letter, between the two.  "position" is that of the message
  * in its transaction.
  */
 void
-ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
+ev_dead_letter_store(const EvSpooled *letter, const EvOrigin *origin,
 					 int64 position, int attempts)
 {
+	EvSpooled	stored = storable(letter);
+	const EvSpooled *refused = &stored;
 	const EvMessage *message = &refused->message;
 	Datum		values[PARAM_COUNT];
 	char		nulls[PARAM_COUNT];

@@ -12,7 +12,7 @@
 
 extern void ev_dead_letter_begin(void);
 extern void ev_dead_letter_commit(void);
-extern void ev_dead_letter_store(const EvSpooled *refused,
+extern void ev_dead_letter_store(const EvSpooled *letter,
 								 const EvOrigin *origin, int64 position,
 								 int attempts);
 

@@ -28,6 +28,9 @@
 /* What Kafka's record format adds to key, value and headers; an upper bound. */
 #define EV_RECORD_OVERHEAD 100
 
+/* More headers than this are refused: what they cost does not show in a row's size. */
+#define EV_MAX_HEADERS 1000000
+
 /* EvMessage.partition: let the partitioner choose. */
 #define EV_ANY_PARTITION (-1)
 

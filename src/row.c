@@ -26,6 +26,9 @@
 #include "message.h"
 #include "row_reader.h"
 
+/* How much of an id names a row, in bytes. */
+#define MAX_SHOWN_ID 200
+
 /* What stands for the value of the topic's column in a pattern. */
 #define ROUTED_BY_VALUE "${routedByValue}"
 
@@ -125,6 +128,19 @@ read_format(RowReader *reader, EvMessage *message)
 	return false;
 }
 
+/* What a malformed row is called; the id, if there is one, is UTF-8. */
+static char *
+row_name(const char *id, const char *table)
+{
+	int			length;
+
+	if (id == NULL)
+		return psprintf("row \"?\" of table \"%s\"", table);
+	length = pg_encoding_mbcliplen(PG_UTF8, id, strnlen(id, MAX_SHOWN_ID + 1),
+								   MAX_SHOWN_ID);
+	return psprintf("row \"%.*s\" of table \"%s\"", length, id, table);
+}
+
 /*
  * Makes a message of a row.  Everything lives in the current memory context,
  * which the caller resets after use.
@@ -155,8 +171,6 @@ ev_row_read(const EvOutbox *outbox, Relation relation, HeapTuple tuple,
 
 	Assert(reader.reason != NULL);
 	row->reason = reader.reason;
-	row->name = psprintf("row \"%s\" of table \"%s\"",
-						 row->message.id ? row->message.id : "?",
-						 RelationGetRelationName(relation));
+	row->name = row_name(row->message.id, RelationGetRelationName(relation));
 	return EV_ROW_MALFORMED;
 }

@@ -83,15 +83,46 @@ read_array_header(RowReader *reader, const JsonbValue *element, EvHeader *header
 		header_value(reader, &value, false, header);
 }
 
-/* The column as jsonb; json is parsed, which its type has checked. */
+/*
+ * Parses json, which may hold what jsonb refuses (\u0000, half of a surrogate
+ * pair).  NULL, with a reason, for such; only memory was touched then.
+ */
 static Jsonb *
-headers_json(const RowReader *reader)
+parse_json(RowReader *reader, char *json)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *volatile result = NULL;
+
+	PG_TRY();
+	{
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		if (category != ERRCODE_DATA_EXCEPTION &&
+			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			PG_RE_THROW();
+		FlushErrorState();
+		reader->reason = "the headers hold what jsonb cannot";
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* The column as jsonb; NULL, with a reason, if it cannot be. */
+static Jsonb *
+headers_json(RowReader *reader)
 {
 	Datum		value = ev_row_value(reader, EV_COLUMN_HEADERS);
 
 	if (reader->outbox->types[EV_COLUMN_HEADERS] == JSONOID)
-		value = DirectFunctionCall1(jsonb_in,
-									CStringGetDatum(TextDatumGetCString(value)));
+		return parse_json(reader, TextDatumGetCString(value));
 	return DatumGetJsonbP(value);
 }
 
@@ -113,11 +144,14 @@ read_record_headers(RowReader *reader, EvMessage *message)
 	if (ev_row_is_null(reader, EV_COLUMN_HEADERS))
 		return true;
 	json = headers_json(reader);
-	if (JB_ROOT_IS_SCALAR(json))
-	{
-		reader->reason = "the headers are neither a JSON object nor an array";
+	if (json == NULL)
 		return false;
-	}
+	if (JB_ROOT_IS_SCALAR(json))
+		reader->reason = "the headers are neither a JSON object nor an array";
+	else if (JB_ROOT_COUNT(json) > EV_MAX_HEADERS)
+		reader->reason = "there are too many headers";
+	if (reader->reason != NULL)
+		return false;
 	headers = palloc0(sizeof(EvHeader) * Max(JB_ROOT_COUNT(json), 1));
 	iterator = JsonbIteratorInit(&json->root);
 	while (fine &&

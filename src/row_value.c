@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "row_reader.h"
 
@@ -59,9 +60,15 @@ ev_row_to_utf8(RowReader *reader, const char *text, size_t length, size_t *utf8_
 		reader->reason = "the row is not valid UTF-8";
 		return NULL;
 	}
+	/* Copies of what it becomes are to fit in memory as well. */
+	if (length > (MaxAllocSize - 1) / MAX_CONVERSION_GROWTH)
+	{
+		reader->reason = "the row is too large";
+		return NULL;
+	}
 	proc = FindDefaultConversionProc(encoding, PG_UTF8);
 	size = length * MAX_CONVERSION_GROWTH + 1;
-	utf8 = MemoryContextAllocHuge(CurrentMemoryContext, size);
+	utf8 = palloc(size);
 	if (!OidIsValid(proc) ||
 		pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8,
 									  unconstify(unsigned char *, (const unsigned char *) text),
