@@ -6,6 +6,8 @@
 #   make test MAJOR=17, test-majors   on another PostgreSQL, on 17 and 18
 #   make bench BENCH="drain latency"  measure
 #   make torture KILLS=100 KAFKA=real kill everything while clients send  (SECONDS=, SEED=)
+#   make sanitize STEPS="tests fuzz valgrind"  the tests and random input, with every check there is
+#                                     (FUZZ_SECONDS=, FUZZ_CASES=, SEED=, TESTS=)
 #   make demo                         see it work    (KAFKA=real, BROKERS=host:port)
 #   make indent, typedefs             lay out the source as PostgreSQL's own
 #   make check-format, check-layers   what CI checks besides
@@ -71,11 +73,12 @@ t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
 bench/latency: bench/latency.c
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka -lpthread
 
-.PHONY: test test-majors demo bench torture indent typedefs check-format check-layers
+.PHONY: test test-majors demo bench torture sanitize indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)
 torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' FAULTS='$(FAULTS)' script/torture
+sanitize:     ; @STEPS='$(STEPS)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_CASES='$(FUZZ_CASES)' SEED='$(SEED)' script/sanitize $(TESTS)
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent
 typedefs:     ; @script/typedefs
