@@ -103,9 +103,10 @@ CREATE TABLE eventuate.progress (
 	snapshot pg_snapshot NOT NULL,
 	timeline int8,
 	database oid NOT NULL,
-	paused bool NOT NULL DEFAULT false
+	paused bool NOT NULL DEFAULT false,
+	wal_messages bool NOT NULL DEFAULT false,
+	only_row bool PRIMARY KEY DEFAULT true CHECK (only_row)
 );
-CREATE UNIQUE INDEX progress_one_row ON eventuate.progress ((true));
 
 -- The current snapshot, with this transaction added as still running: what it
 -- has inserted into an adopted table is yet to be published.

@@ -186,6 +186,12 @@ SELECT eventuate_send('c', '{}');
 SELECT eventuate_attach('eventuate.message', 'eventuate', outbox_id => 1);
 BEGIN; CALL send(); SELECT sent(); COMMIT;
 
+-- A publication of everything asks for replica identities
+CREATE PUBLICATION everything FOR ALL TABLES;
+SELECT eventuate_pause();
+SELECT eventuate_resume();
+DROP PUBLICATION everything;
+
 DROP EXTENSION eventuate CASCADE;
 DROP SCHEMA eventuate CASCADE;
 DROP ROLE regress_owner;

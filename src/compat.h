@@ -22,12 +22,24 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "replication/logical.h"
+#include "replication/message.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+
+/* A transactional logical message; returns the end of it. */
+static inline XLogRecPtr
+ev_log_message_compat(const char *prefix, const char *content, size_t size)
+{
+#if PG_VERSION_NUM >= 170000
+	return LogLogicalMessage(prefix, content, size, true, false);
+#else
+	return LogLogicalMessage(prefix, content, size, true);
+#endif
+}
 
 /* The new row of a decoded INSERT. */
 static inline HeapTuple

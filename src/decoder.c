@@ -6,7 +6,8 @@
  * In the publisher messages go to its sink, in the process.  For anybody else
  * who reads a slot with this plugin (pg_logical_slot_peek_changes(),
  * pg_recvlogical) each is written as one line of JSON.  Either way only
- * INSERTs into outboxes count; rows that a subscription applies do not.
+ * INSERTs into outboxes count, and rows for outboxes that are in WAL only
+ * (wal_message.c); rows that a subscription applies do not.
  *
  * No user table is read here: callbacks run under the historic snapshot, in a
  * transaction that is aborted afterwards.  The decoder knows nothing of Kafka
@@ -35,6 +36,7 @@
 #include "outbox.h"
 #include "record_json.h"
 #include "row.h"
+#include "wal_message.h"
 
 /* State of one decoding session. */
 typedef struct Decoder
@@ -42,6 +44,7 @@ typedef struct Decoder
 	MemoryContext row_context;	/* reset with each row */
 	bool		include_time;	/* text form: print the time of commit */
 	bool		in_transaction; /* something of this one went to the sink */
+	uint32		wal_position;	/* of the last row of it that is in WAL only */
 	EvOrigin	origin;
 } Decoder;
 
@@ -106,6 +109,7 @@ decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	Decoder    *decoder = ctx->output_plugin_private;
 
 	decoder->in_transaction = false;
+	decoder->wal_position = 0;
 	decoder->origin.end_lsn = txn->end_lsn;
 	decoder->origin.xid = txn->xid;
 	decoder->origin.commit_time = txn->xact_time.commit_time;
@@ -161,6 +165,18 @@ write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
 	OutputPluginWrite(ctx, true);
 }
 
+/* The 64 bits of a recent transaction's xid. */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
 /*
  * Was the row written by the transaction that its txid names?  If not it was
  * restored or copied from elsewhere and is not ours to publish.
@@ -168,18 +184,10 @@ write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
 static bool
 is_own_row(const EvRow *row, const ReorderBufferTXN *txn)
 {
-	FullTransactionId next;
-	uint32		epoch;
-
 	if (!FullTransactionIdIsValid(row->txid))
 		return true;
-	if (XidFromFullTransactionId(row->txid) != txn->xid)
-		return false;
-	next = ReadNextFullTransactionId();
-	epoch = EpochFromFullTransactionId(next);
-	if (txn->xid > XidFromFullTransactionId(next))
-		epoch--;
-	return EpochFromFullTransactionId(row->txid) == epoch;
+	return XidFromFullTransactionId(row->txid) == txn->xid &&
+		FullTransactionIdEquals(row->txid, full_xid(txn->xid));
 }
 
 static void
@@ -199,27 +207,66 @@ emit_row(LogicalDecodingContext *ctx, EvRowKind kind, const EvRow *row)
 		write_malformed(ctx, row);
 }
 
+/* A new row of any table; in the row's memory context. */
+static void
+take_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
+		 HeapTuple tuple)
+{
+	const EvOutbox *outbox = ev_outbox_find(relation);
+	EvRowKind	kind;
+	EvRow		row;
+
+	if (outbox == NULL || !ev_outbox_is_decoded(outbox))
+		return;
+	kind = ev_row_read(outbox, relation, tuple, &row);
+	if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
+		emit_row(ctx, kind, &row);
+}
+
 static void
 decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			   Relation relation, ReorderBufferChange *change)
 {
 	Decoder    *decoder = ctx->output_plugin_private;
-	const EvOutbox *outbox;
 	HeapTuple	tuple;
 	MemoryContext old_context;
-	EvRowKind	kind;
-	EvRow		row;
 
 	if (change->action != REORDER_BUFFER_CHANGE_INSERT)
 		return;
-	old_context = MemoryContextSwitchTo(decoder->row_context);
-	outbox = ev_outbox_find(relation);
 	tuple = ev_change_newtuple_compat(change);
-	if (outbox != NULL && ev_outbox_is_decoded(outbox) && tuple != NULL)
+	if (tuple == NULL)
+		return;
+	old_context = MemoryContextSwitchTo(decoder->row_context);
+	take_row(ctx, txn, relation, tuple);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(decoder->row_context);
+}
+
+/* A row that is in WAL only; anybody else's messages are not for us. */
+static void
+decoder_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+				XLogRecPtr lsn, bool transactional, const char *prefix,
+				Size size, const char *content)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	MemoryContext old_context;
+	HeapTuple	tuple;
+	Oid			relid;
+
+	if (!transactional || strcmp(prefix, EV_WAL_MESSAGE_PREFIX) != 0)
+		return;
+	old_context = MemoryContextSwitchTo(decoder->row_context);
+	tuple = ev_wal_message_read(content, size, full_xid(txn->xid),
+								&decoder->wal_position, &relid);
+	if (tuple != NULL)
 	{
-		kind = ev_row_read(outbox, relation, tuple, &row);
-		if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
-			emit_row(ctx, kind, &row);
+		Relation	relation = RelationIdGetRelation(relid);
+
+		if (relation != NULL)
+		{
+			take_row(ctx, txn, relation, tuple);
+			RelationClose(relation);
+		}
 	}
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(decoder->row_context);
@@ -250,6 +297,7 @@ _PG_output_plugin_init(OutputPluginCallbacks *callbacks)
 	callbacks->startup_cb = decoder_startup;
 	callbacks->begin_cb = decoder_begin;
 	callbacks->change_cb = decoder_change;
+	callbacks->message_cb = decoder_message;
 	callbacks->commit_cb = decoder_commit;
 	callbacks->filter_by_origin_cb = decoder_filter_by_origin;
 }

@@ -8,7 +8,9 @@
  * since it was made or adopted.  There are two ways to that.  The short one
  * puts the row into heap and indexes; it is for tables that are just what we
  * know, and for users whom no policy restrains.  Everything else goes through
- * SQL, with all names qualified, so that search_path has no say.
+ * SQL, with all names qualified, so that search_path has no say.  With
+ * eventuate.send_mode = wal the short way is shorter still: the row goes into
+ * WAL and nowhere else.
  *
  * Where a superuser sends into a table of somebody who is none, the row is
  * inserted as that owner: code that he has attached to his table gains nothing.
@@ -26,6 +28,8 @@
  */
 #include "postgres.h"
 
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -45,6 +49,9 @@
 #include "insert.h"
 #include "outbox.h"
 #include "own_table.h"
+#include "settings.h"
+#include "shared.h"
+#include "wal_message.h"
 
 /* What this session knows of a table. */
 typedef struct Target
@@ -261,7 +268,27 @@ fill_slot(TupleTableSlot *slot, const Target *target, const EvField *fields,
 	ExecStoreVirtualTuple(slot);
 }
 
-/* Puts the row into heap and indexes, checking the table's constraints. */
+/* Writes the row to WAL only; its constraints count as if it were stored. */
+static void
+write_to_wal(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+{
+	Relation	relation = result->ri_RelationDesc;
+	HeapTuple	tuple;
+	bool		should_free;
+
+	if (relation->rd_att->constr != NULL)
+		ExecConstraints(result, slot, estate);
+	tuple = ExecFetchSlotHeapTuple(slot, true, &should_free);
+	if (HeapTupleHasExternal(tuple))
+		tuple = toast_flatten_tuple(tuple, RelationGetDescr(relation));
+	ev_shared_note_wal_message(ev_wal_message_write(RelationGetRelid(relation),
+													tuple));
+}
+
+/*
+ * Puts the row into heap and indexes, checking the table's constraints; or
+ * into WAL alone, if that is wanted and a slot is there to keep it.
+ */
 static void
 insert_directly(const Target *target, Relation relation,
 				const EvField *fields, int count)
@@ -272,12 +299,16 @@ insert_directly(const Target *target, Relation relation,
 	TupleTableSlot *slot;
 
 	InitResultRelInfo(result, relation, 0, NULL, 0);
-	ExecOpenIndices(result, false);
 	slot = table_slot_create(relation, &estate->es_tupleTable);
 	fill_slot(slot, target, fields, count);
-	ExecSimpleRelationInsert(result, estate, slot);
-
-	ExecCloseIndices(result);
+	if (ev_send_mode == EV_SEND_WAL && ev_shared_wal_is_kept())
+		write_to_wal(estate, result, slot);
+	else
+	{
+		ExecOpenIndices(result, false);
+		ExecSimpleRelationInsert(result, estate, slot);
+		ExecCloseIndices(result);
+	}
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	MemoryContextSwitchTo(old_context);
 	FreeExecutorState(estate);

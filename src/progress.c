@@ -94,7 +94,7 @@ static void
 read_row(EvProgress *progress)
 {
 	Datum		old_snapshot = progress->snapshot;
-	EvCommand	command = {"SELECT snapshot, timeline, database, paused FROM eventuate.progress"};
+	EvCommand	command = {"SELECT snapshot, timeline, database, paused, wal_messages FROM eventuate.progress"};
 	bool		isnull;
 
 	command.read_only = true;
@@ -111,6 +111,7 @@ read_row(EvProgress *progress)
 		progress->timeline = 0;
 	progress->database = DatumGetObjectId(result_column(3, &isnull));
 	progress->paused = DatumGetBool(result_column(4, &isnull));
+	progress->wal_messages = DatumGetBool(result_column(5, &isnull));
 	known_timeline = progress->timeline;
 	if (old_snapshot != (Datum) 0)
 		pfree(DatumGetPointer(old_snapshot));
@@ -207,6 +208,25 @@ ev_progress_current_snapshot(void)
 	return snapshot;
 }
 
+/* Runs an UPDATE of the row, unless somebody else has it; was it updated? */
+static bool
+update_row(const EvCommand *command)
+{
+	Oid			relid;
+	bool		updated = false;
+
+	begin();
+	relid = ev_own_table("progress");
+	if (OidIsValid(relid) && ConditionalLockRelationOid(relid, RowExclusiveLock))
+	{
+		if (ev_own_execute(command) != SPI_OK_UPDATE)
+			elog(ERROR, "could not update eventuate.progress");
+		updated = SPI_processed == 1;
+	}
+	end();
+	return updated;
+}
+
 /*
  * Remembers that everything that "snapshot" sees is acknowledged.  False: not
  * now, somebody else has the row locked (a pause that is not committed, say);
@@ -226,21 +246,27 @@ ev_progress_store(Datum snapshot, TimeLineID timeline)
 		" FROM free WHERE p.ctid = free.ctid",
 		lengthof(types), types, values
 	};
-	Oid			relid;
-	bool		stored = false;
 
-	begin();
-	relid = ev_own_table("progress");
-	if (OidIsValid(relid) && ConditionalLockRelationOid(relid, RowExclusiveLock))
-	{
-		if (ev_own_execute(&command) != SPI_OK_UPDATE)
-			elog(ERROR, "could not update eventuate.progress");
-		stored = SPI_processed == 1;
-	}
-	end();
-	if (stored)
-		known_timeline = timeline;
-	return stored;
+	if (!update_row(&command))
+		return false;
+	known_timeline = timeline;
+	return true;
+}
+
+/*
+ * Remembers, for good, that there are messages in WAL that are in no table.
+ * False: not now, as above.
+ */
+bool
+ev_progress_store_wal_messages(void)
+{
+	EvCommand	command = {
+		"WITH free AS MATERIALIZED (SELECT ctid FROM eventuate.progress FOR UPDATE SKIP LOCKED)"
+		" UPDATE eventuate.progress AS p SET wal_messages = true"
+		" FROM free WHERE p.ctid = free.ctid"
+	};
+
+	return update_row(&command);
 }
 
 static void

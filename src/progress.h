@@ -17,6 +17,7 @@ typedef struct EvProgress
 	TimeLineID	timeline;		/* on which the slot was made; 0: none yet */
 	Oid			database;		/* whose progress this is */
 	bool		paused;
+	bool		wal_messages;	/* some were sent with send_mode = wal */
 } EvProgress;
 
 extern bool ev_progress_load(EvProgress *progress);
@@ -24,6 +25,7 @@ extern Datum ev_progress_transaction_snapshot(void);
 extern Datum ev_progress_snapshot_without_us(void);
 extern Datum ev_progress_current_snapshot(void);
 extern bool ev_progress_store(Datum snapshot, TimeLineID timeline);
+extern bool ev_progress_store_wal_messages(void);
 extern void ev_progress_watch(void);
 extern bool ev_progress_changed(void);
 

@@ -94,6 +94,7 @@ save_before_leaving(void)
 static void
 release_slot(int code, Datum arg)
 {
+	pg_atomic_write_u32(&me->wal_is_kept, 0);
 	ev_slot_release();
 }
 
@@ -270,6 +271,18 @@ limit_wal(EvInstant now)
 }
 
 /*
+ * Where messages are in WAL alone the slot must not be given up, nor after a
+ * restart of the server, which forgets what was in shared memory.
+ */
+static void
+remember_wal_messages(void)
+{
+	if (!progress.wal_messages &&
+		pg_atomic_read_u64(&me->wal_message_lsn) != 0)
+		progress.wal_messages = ev_progress_store_wal_messages();
+}
+
+/*
  * A slot that is being born holds back vacuum in the whole database.  It is
  * not worth that while nothing can be sent: away with it.
  */
@@ -314,7 +327,10 @@ turn(void)
 		ev_confirm(now, ev_pace_end_seen_at());
 		show_streaming(now);
 		if (!IsTransactionState())
+		{
 			ev_confirm_store_progress(now);
+			remember_wal_messages();
+		}
 	}
 	else
 		give_up_birth(now);
@@ -410,6 +426,9 @@ check_permission(void)
 	SpinLockAcquire(&me->mutex);
 	me->installed = installed;
 	SpinLockRelease(&me->mutex);
+	if (installed && progress.wal_messages &&
+		pg_atomic_read_u64(&me->wal_message_lsn) == 0)
+		pg_atomic_write_u64(&me->wal_message_lsn, GetXLogInsertRecPtr());
 	if (!installed)
 		ev_slot_drop();			/* of an extension that was dropped */
 	if (!installed || !ev_settings_database_allowed(database))
@@ -549,6 +568,23 @@ recover(void)
 	ev_recovery_run(&recovery_host, published);
 }
 
+/* The slot is lost: what was in WAL alone is, too. */
+static void
+warn_of_loss(void)
+{
+	XLogRecPtr	known = me->published_lsn;
+	XLogRecPtr	sent = pg_atomic_read_u64(&me->wal_message_lsn);
+
+	if (!ev_wal_limit_irreplaceable(known))
+		return;
+	ereport(WARNING,
+			(errmsg("messages that were written to WAL only may be lost"),
+			 errdetail("They were sent with eventuate.send_mode = wal, between %X/%X and %X/%X.",
+					   LSN_FORMAT_ARGS(known), LSN_FORMAT_ARGS(sent)),
+			 errhint("Send again what consumers miss; see \"Messages in WAL only\" in the documentation.")));
+	pg_atomic_write_u64(&me->wal_message_lsn, 0);
+}
+
 /* Opens the slot; where there is none that is good, makes one first. */
 static void
 find_slot(void)
@@ -566,6 +602,7 @@ find_slot(void)
 					(errmsg("replication slot \"%s\" cannot be used anymore",
 							ev_slot_name(MyDatabaseId)),
 					 errdetail("Messages are published from the tables, then from a new slot.")));
+		warn_of_loss();
 		ev_slot_drop();
 		ev_worker_show(EV_STATE_RECOVERING, NULL);
 		recover();
@@ -576,6 +613,7 @@ find_slot(void)
 	ev_confirm_begin(me, ev_slot_confirmed());
 	decoding = true;
 	without_slot = false;
+	pg_atomic_write_u32(&me->wal_is_kept, 1);
 }
 
 static void

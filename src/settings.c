@@ -42,6 +42,7 @@ char	   *ev_databases = NULL;
 int			ev_max_message_size = 1000000;
 int			ev_queue_size = 64 * 1024;
 int			ev_max_wal = 10 * 1024;
+int			ev_send_mode = EV_SEND_TABLE;
 int			ev_on_refusal = EV_REFUSAL_DEAD_LETTER;
 int			ev_refusal_grace = 300;
 int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
@@ -49,6 +50,12 @@ int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
 static const struct config_enum_entry refusals[] = {
 	{"dead_letter", EV_REFUSAL_DEAD_LETTER, false},
 	{"stop", EV_REFUSAL_STOP, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry send_modes[] = {
+	{"table", EV_SEND_TABLE, false},
+	{"wal", EV_SEND_WAL, false},
 	{NULL, 0, false}
 };
 
@@ -214,6 +221,18 @@ define_numbers(void)
 static void
 define_refusal(void)
 {
+	DefineCustomEnumVariable("eventuate.send_mode",
+							 "Sets where messages are written to.",
+							 "table writes a row; wal only the write-ahead log, which is cheaper and leaves nothing to see.",
+							 &ev_send_mode,
+							 EV_SEND_TABLE,
+							 send_modes,
+							 PGC_USERSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomEnumVariable("eventuate.on_refusal",
 							 "Sets what becomes of a message that Kafka refuses for good.",
 							 "dead_letter keeps it in eventuate.dead_letter and goes on; stop keeps strict order.",

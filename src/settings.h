@@ -20,6 +20,12 @@ typedef enum EvOnRefusal
 	EV_REFUSAL_STOP
 } EvOnRefusal;
 
+typedef enum EvSendMode
+{
+	EV_SEND_TABLE,
+	EV_SEND_WAL
+} EvSendMode;
+
 extern char *ev_kafka;
 extern char *ev_kafka_file;
 extern char *ev_databases;
@@ -27,6 +33,7 @@ extern int	ev_max_message_size;	/* bytes */
 extern int	ev_queue_size;		/* kB */
 extern int	ev_record_timestamp;	/* EvRecordTimestamp */
 extern int	ev_max_wal;			/* MB; -1: no limit */
+extern int	ev_send_mode;		/* EvSendMode; of each session */
 extern int	ev_on_refusal;		/* EvOnRefusal */
 extern int	ev_refusal_grace;	/* seconds */
 

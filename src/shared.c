@@ -110,6 +110,8 @@ init_database(EvDatabase *database)
 	pg_atomic_init_u32(&database->sleeping, 0);
 	pg_atomic_init_u32(&database->recheck, 0);
 	pg_atomic_init_u64(&database->commit_lsn, 0);
+	pg_atomic_init_u32(&database->wal_is_kept, 0);
+	pg_atomic_init_u64(&database->wal_message_lsn, 0);
 }
 
 static void
@@ -316,6 +318,25 @@ my_database(void)
 		generation = now;
 	}
 	return mine;
+}
+
+/* Will what is written to this database's WAL now be read? */
+bool
+ev_shared_wal_is_kept(void)
+{
+	EvDatabase *database = my_database();
+
+	return database != NULL && pg_atomic_read_u32(&database->wal_is_kept) != 0;
+}
+
+/* A message was written that is in WAL alone, and ends at "end". */
+void
+ev_shared_note_wal_message(XLogRecPtr end)
+{
+	EvDatabase *database = my_database();
+
+	if (database != NULL)
+		raise_number(&database->wal_message_lsn, end);
 }
 
 /*

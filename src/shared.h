@@ -66,6 +66,10 @@ typedef struct EvDatabase
 								 * latch */
 	pg_atomic_uint32 recheck;	/* pause, resume, reset: read progress again */
 	pg_atomic_uint64 commit_lsn;	/* end of the newest asynchronous commit */
+
+	/* Messages that are in no table. */
+	pg_atomic_uint32 wal_is_kept;	/* the slot is there, and is read */
+	pg_atomic_uint64 wal_message_lsn;	/* end of the newest; 0: none known */
 } EvDatabase;
 
 extern void ev_shared_init(void);
@@ -79,6 +83,9 @@ extern void ev_shared_remove(EvDatabase *database);
 
 extern void ev_shared_next_id(char *id);
 extern void ev_shared_advance_ids(TimestampTz time);
+
+extern bool ev_shared_wal_is_kept(void);
+extern void ev_shared_note_wal_message(XLogRecPtr end);
 
 extern void ev_shared_set_launcher(Latch *latch);
 extern void ev_shared_wake_launcher(void);

@@ -9,7 +9,7 @@
  *
  * Promises: a slot is given up only for what waits to be published, not for
  * what a long transaction holds back, since a new slot would hold back the
- * same.
+ * same; nor one that brings messages which are in no table.
  *
  * Keeps nothing: after a restart the slot, or its absence, says it all.
  *
@@ -22,22 +22,30 @@
 #include "miscadmin.h"
 
 #include "settings.h"
+#include "shared.h"
 #include "slot.h"
 #include "wal_limit.h"
 
 #define MEGABYTE (UINT64CONST(1024) * 1024)
 
-/*
- * Does the slot hold back too much?  Every way to give it up asks here: what
- * is in WAL alone, and in no table, would have to forbid it here.
- */
+/* Is there a message behind "lsn" that is in WAL alone, and in no table? */
+bool
+ev_wal_limit_irreplaceable(XLogRecPtr lsn)
+{
+	EvDatabase *database = ev_shared_find(MyDatabaseId);
+
+	return database != NULL && pg_atomic_read_u64(&database->wal_message_lsn) > lsn;
+}
+
+/* Does the slot hold back too much?  Every way to give it up asks here. */
 bool
 ev_wal_limit_exceeded(void)
 {
 	EvSlotBurden burden;
 	uint64		limit;
 
-	if (ev_max_wal < 0 || !ev_slot_burden(&burden))
+	if (ev_max_wal < 0 || !ev_slot_burden(&burden) ||
+		ev_wal_limit_irreplaceable(burden.confirmed))
 		return false;
 	limit = ev_max_wal * MEGABYTE;
 	return burden.held > limit && burden.unpublished > limit / 2;

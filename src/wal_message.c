@@ -1,0 +1,184 @@
+/*-------------------------------------------------------------------------
+ *
+ * wal_message.c
+ *	  Rows that are written to the write-ahead log only.
+ *
+ * With eventuate.send_mode = wal a row goes into a transactional logical
+ * message instead of a table: no heap, no index, nothing to vacuum.  What
+ * decoding makes of it is what it makes of the row.
+ *
+ * Anybody may write logical messages, with pg_logical_emit_message().  So ours
+ * are authenticated: by a MAC over database, table, transaction, the message's
+ * number in its transaction, and the row.  The key is made of 32 random bytes
+ * in pg_control, which SQL shows to nobody, which standbys have as well, and
+ * which live as long as the cluster.  A message that was copied belongs to
+ * another transaction, or comes a second time in the same.
+ *
+ * Nothing is kept but the number in the current transaction.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_control.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "miscadmin.h"
+#include "replication/message.h"
+
+#include "compat.h"
+#include "wal_message.h"
+
+#define MAC_LENGTH 16
+#define FORMAT_VERSION 1
+
+/* What stands before the row. */
+typedef struct Frame
+{
+	uint8		mac[MAC_LENGTH];	/* of all that follows, and the row */
+	uint32		version;
+	Oid			database;
+	Oid			relid;
+	uint32		position;		/* in the transaction; rises */
+	uint64		xid;			/* top-level, 64 bits */
+} Frame;
+
+static void
+check_hmac(pg_hmac_ctx *context, int result)
+{
+	if (result < 0)
+		elog(ERROR, "could not compute a MAC: %s", pg_hmac_error(context));
+}
+
+/* HMAC-SHA-256 of two pieces of data, the second of which may be empty. */
+static void
+compute_hmac(const uint8 *key, size_t key_length, const void *first,
+			 size_t first_length, const void *second, size_t second_length,
+			 uint8 *result)
+{
+	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
+
+	if (context == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	check_hmac(context, pg_hmac_init(context, key, key_length));
+	check_hmac(context, pg_hmac_update(context, first, first_length));
+	check_hmac(context, pg_hmac_update(context, second, second_length));
+	check_hmac(context, pg_hmac_final(context, result, PG_SHA256_DIGEST_LENGTH));
+	pg_hmac_free(context);
+}
+
+/* The key of this database. */
+static const uint8 *
+mac_key(void)
+{
+	static const char purpose[] = "eventuate message in WAL";
+	static uint8 key[PG_SHA256_DIGEST_LENGTH];
+	static bool known = false;
+
+	if (!known)
+		compute_hmac((const uint8 *) GetMockAuthenticationNonce(),
+					 MOCK_AUTH_NONCE_LEN, purpose, sizeof(purpose),
+					 &MyDatabaseId, sizeof(MyDatabaseId), key);
+	known = true;
+	return key;
+}
+
+static void
+compute_mac(const Frame *frame, const char *row, size_t row_length, uint8 *mac)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+
+	compute_hmac(mac_key(), PG_SHA256_DIGEST_LENGTH,
+				 (const char *) frame + MAC_LENGTH, sizeof(Frame) - MAC_LENGTH,
+				 row, row_length, digest);
+	memcpy(mac, digest, MAC_LENGTH);
+}
+
+/* The number of the next message in this transaction. */
+static uint32
+next_position(FullTransactionId xid)
+{
+	static FullTransactionId last_xid = {0};
+	static uint32 position = 0;
+
+	if (!FullTransactionIdEquals(xid, last_xid))
+		position = 0;
+	last_xid = xid;
+	return ++position;
+}
+
+/*
+ * Writes a row of a table to WAL, in the current transaction.  The row has all
+ * its values in it.  The caller has checked that the user may insert it.
+ * Returns the end of what was written.
+ */
+XLogRecPtr
+ev_wal_message_write(Oid relid, HeapTuple tuple)
+{
+	Size		size = sizeof(Frame) + tuple->t_len;
+	FullTransactionId xid = GetTopFullTransactionId();
+	Frame		frame = {.version = FORMAT_VERSION, .database = MyDatabaseId,
+	.relid = relid, .position = next_position(xid), .xid = U64FromFullTransactionId(xid)};
+	char	   *content = palloc(size);
+	XLogRecPtr	end;
+
+	Assert(!HeapTupleHasExternal(tuple));
+	compute_mac(&frame, (const char *) tuple->t_data, tuple->t_len, frame.mac);
+	memcpy(content, &frame, sizeof(Frame));
+	memcpy(content + sizeof(Frame), tuple->t_data, tuple->t_len);
+	end = ev_log_message_compat(EV_WAL_MESSAGE_PREFIX, content, size);
+	pfree(content);
+	return end;
+}
+
+/* Does the MAC hold?  In constant time, as is the custom. */
+static bool
+is_authentic(const Frame *frame, const char *row, size_t row_length)
+{
+	uint8		mac[MAC_LENGTH];
+	uint8		difference = 0;
+
+	compute_mac(frame, row, row_length, mac);
+	for (int i = 0; i < MAC_LENGTH; i++)
+		difference |= mac[i] ^ frame->mac[i];
+	return difference == 0;
+}
+
+/*
+ * The row in a logical message of transaction "xid", in the current memory
+ * context; NULL if it is not one of ours.  *position is that of the message
+ * before in the transaction, 0 at its beginning, and is moved on.
+ */
+HeapTuple
+ev_wal_message_read(const char *content, Size size, FullTransactionId xid,
+					uint32 *position, Oid *relid)
+{
+	Frame		frame;
+	HeapTuple	tuple;
+	Size		length = size - sizeof(Frame);
+
+	if (size < sizeof(Frame) + SizeofHeapTupleHeader)
+		return NULL;
+	memcpy(&frame, content, sizeof(Frame));
+	if (frame.version != FORMAT_VERSION || frame.database != MyDatabaseId ||
+		frame.xid != U64FromFullTransactionId(xid) ||
+		frame.position <= *position ||
+		!is_authentic(&frame, content + sizeof(Frame), length))
+		return NULL;
+	*position = frame.position;
+	*relid = frame.relid;
+	tuple = palloc(HEAPTUPLESIZE + length);
+	tuple->t_len = length;
+	ItemPointerSetInvalid(&tuple->t_self);
+	tuple->t_tableOid = frame.relid;
+	tuple->t_data = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
+	memcpy(tuple->t_data, content + sizeof(Frame), length);
+	return tuple;
+}
