@@ -124,8 +124,8 @@ ev_wal_message_write(Oid relid, HeapTuple tuple)
 {
 	Size		size = sizeof(Frame) + tuple->t_len;
 	FullTransactionId xid = GetTopFullTransactionId();
-	Frame		frame = {.version = FORMAT_VERSION, .database = MyDatabaseId,
-	.relid = relid, .position = next_position(xid), .xid = U64FromFullTransactionId(xid)};
+	Frame		frame = {.version = FORMAT_VERSION,.database = MyDatabaseId,
+	.relid = relid,.position = next_position(xid),.xid = U64FromFullTransactionId(xid)};
 	char	   *content = palloc(size);
 	XLogRecPtr	end;
 
