@@ -29,7 +29,7 @@ SELECT eventuate_produce('t', repeat('x', 999886), headers => '{"h": "éx"}') IS
 SELECT eventuate_produce('t', repeat('x', 999887), headers => '{"h": "éx"}');
 -- Escapes of JSON bring characters that the database cannot hold.
 INSERT INTO eventuate.message (id, destination, headers, payload) VALUES
-	('1', 'c', '{"ID": "\u4e2d", "\ud83d\ude00": "\u00e9\\\u8868"}', 'é'), ('2', 'c', '{"\u4e2d": 1}', 'é');
+	('1', 'c', '{"ID": "\u4e2d", "\ud83d\ude00": "\u00e9\\\u8868"}', 'é');
 SELECT :masked
 FROM pg_logical_slot_peek_changes('regress_encoding', NULL, NULL, 'include_time', 'off') WHERE length(data) < 1000;
 SELECT pg_drop_replication_slot('regress_encoding');
