@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_again.c
+ *	  What has come back is sent again.
+ *
+ * What was to follow a refused record is called back, and goes behind it again,
+ * so that nothing overtakes.  What a broker is already busy with cannot be called
+ * back; librdkafka's sequence numbers make the broker refuse that as well.
+ *
+ * Topics that messages are held back for are tried now and then.
+ *
+ * Nothing of this survives a restart, which sends all of it again.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "delivery.h"
+#include "delivery_again.h"
+#include "delivery_send.h"
+#include "lineup.h"
+#include "producer.h"
+#include "refusal.h"
+
+/* Sends the first message that has come back; false: not now. */
+static bool
+send_first(const EvSpooled *first)
+{
+	const EvRecord *known = first->record;
+	EvRecord   *record;
+
+	if (ev_delivery_trying() ||
+		!(known->suspect ? ev_delivery_producer_empty() : ev_delivery_room()))
+		return false;
+	record = ev_delivery_copy_record(first);
+	record->trial = known->suspect ? EV_TRIAL_ALONE : EV_TRIAL_NONE;
+	if (!ev_delivery_hand_over(record, &first->message))
+	{
+		pfree(record);
+		return false;
+	}
+	ev_lineup_drop_first();
+	return true;
+}
+
+/*
+ * Sends what has come back, in the order in which it was decoded.  Before that
+ * everything else comes back as well, or is acknowledged.
+ */
+static void
+send_again(void)
+{
+	const EvSpooled *first;
+
+	while (ev_delivery_failure() == NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (ev_lineup_returning() && !ev_delivery_producer_empty())
+		{
+			ev_producer_recall();
+			ev_delivery_wait();
+		}
+		else if (ev_lineup_returning())
+		{
+			ev_lineup_line_up();
+			ev_delivery_begin_small();
+		}
+		else if ((first = ev_lineup_first()) == NULL)
+			break;
+		else if (ev_refusal_holds(first->message.topic))
+		{
+			((EvRecord *) first->record)->suspect = false;
+			ev_refusal_hold(first, 0);
+			ev_lineup_drop_first();
+		}
+		else if (!send_first(first))
+			ev_delivery_wait();
+	}
+}
+
+/* Tries topics whose time has come, by a copy of what is held first. */
+static void
+try_held_topics(void)
+{
+	EvInstant	now = ev_instant_now();
+	EvSpooled	first;
+
+	while (ev_delivery_failure() == NULL && ev_refusal_due(now, &first))
+	{
+		EvRecord   *record = ev_delivery_copy_record(&first);
+
+		record->trial = EV_TRIAL_TOPIC;
+		if (ev_delivery_hand_over(record, &first.message))
+			continue;
+		ev_refusal_try_later(first.message.topic, now);
+		pfree(record);
+		return;
+	}
+}
+
+/*
+ * What has come back is sent again, here and now, and goes before a topic that
+ * may be open again; not within itself.
+ */
+void
+ev_delivery_try_again(void)
+{
+	static bool trying = false;
+	MemoryContext context;
+	MemoryContext old_context;
+
+	if (trying || ev_delivery_failure() != NULL)
+		return;
+	trying = true;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"eventuate refused messages",
+									ALLOCSET_DEFAULT_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	send_again();
+	if (ev_refusal_any())
+	{
+		try_held_topics();
+		send_again();
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	trying = false;
+}

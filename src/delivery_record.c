@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_record.c
+ *	  What is known of a message until Kafka has it, and the window.
+ *
+ * Owns the window of open tickets, which answers the one question that counts:
+ * which position is safe to confirm?  Each transaction has a ticket, each of its
+ * messages a record that carries the ticket on its way through the producer, or
+ * through the spools of what waits.
+ *
+ * Promises: a transaction is behind the safe position only when each of its
+ * messages was reported done, by Kafka's acknowledgement or as a dead letter.
+ *
+ * A restart begins with an empty window at the confirmed position.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "delivery.h"
+#include "delivery_record.h"
+#include "inflight.h"
+
+static EvInflight *window = NULL;
+static MemoryContext record_context = NULL;
+
+/* The transaction that the sink is being fed. */
+static bool ticket_open = false;
+static EvTicket ticket;
+static int64 position;
+
+/* Called once. */
+void
+ev_delivery_record_init(void)
+{
+	window = ev_inflight_create();
+	record_context = AllocSetContextCreate(TopMemoryContext,
+										   "eventuate records in flight",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * The next message is one of this transaction; true: the first one, and there
+ * should be room in the window before it is made a record.
+ */
+bool
+ev_delivery_begin(const EvOrigin *origin)
+{
+	if (ticket_open)
+		return false;
+	/* In this order: with nothing open all that was read would be safe. */
+	ticket = ev_inflight_begin(window, origin->end_lsn, origin->commit_time);
+	ticket_open = true;
+	position = 0;
+	return true;
+}
+
+/* The transaction has no more messages; perhaps it had none. */
+void
+ev_delivery_commit(void)
+{
+	if (ticket_open)
+		ev_inflight_commit(window, ticket);
+	ticket_open = false;
+}
+
+/*
+ * Counts a message of the transaction that has begun in: from now on that
+ * waits for it.  The record is the caller's, to pfree().
+ */
+EvRecord *
+ev_delivery_make_record(const EvOrigin *origin, const EvMessage *message)
+{
+	static uint64 count = 0;
+	size_t		length = message->id ? strlen(message->id) : 0;
+	EvRecord   *record;
+
+	Assert(ticket_open);
+	record = MemoryContextAllocZero(record_context,
+									offsetof(EvRecord, id) + length + 1);
+	record->ticket = ticket;
+	record->origin = *origin;
+	record->number = count++;
+	record->position = position++;
+	record->partition = message->partition;
+	record->timestamp = message->timestamp;
+	memcpy(record->id, message->id ? message->id : "", length + 1);
+	ev_inflight_add(window, ticket);
+	return record;
+}
+
+/* A record of what was put away. */
+EvRecord *
+ev_delivery_copy_record(const EvSpooled *message)
+{
+	EvRecord   *record = MemoryContextAlloc(record_context, message->record_length);
+
+	memcpy(record, message->record, message->record_length);
+	return record;
+}
+
+/* A message to be put away together with its record, which stays. */
+EvSpooled
+ev_delivery_with_record(EvRecord *record, const EvMessage *message)
+{
+	EvSpooled	spooled = {record, offsetof(EvRecord, id) + strlen(record->id) + 1,
+	*message, NULL, NULL};
+
+	return spooled;
+}
+
+/* A message of that ticket is acknowledged, or stored as a dead letter. */
+void
+ev_delivery_done(EvTicket done)
+{
+	ev_inflight_ack(window, done);
+}
+
+/* Is nothing waiting for Kafka? */
+bool
+ev_delivery_idle(void)
+{
+	return ev_inflight_empty(window);
+}
+
+/* Would the next transaction have to wait? */
+bool
+ev_delivery_full(void)
+{
+	return ev_inflight_full(window);
+}
+
+/* The one rule's answer; invalid until a first transaction is through. */
+XLogRecPtr
+ev_delivery_safe_lsn(void)
+{
+	return ev_inflight_safe_lsn(window);
+}
+
+/* The newest time of commit up to there; 0: none yet. */
+TimestampTz
+ev_delivery_safe_time(void)
+{
+	return ev_inflight_safe_time(window);
+}
+
+/* Messages that Kafka has not acknowledged. */
+uint64
+ev_delivery_in_flight(void)
+{
+	return ev_inflight_messages(window);
+}
+
+/* Messages that would come again after a crash. */
+uint64
+ev_delivery_unconfirmed(void)
+{
+	return ev_inflight_unconfirmed(window);
+}

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_record.h
+ *	  What is known of a message until Kafka has it.  For delivery only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_DELIVERY_RECORD_H
+#define EV_DELIVERY_RECORD_H
+
+#include "lib/ilist.h"
+
+#include "inflight.h"
+#include "spool.h"
+
+/* Is the record a test? */
+typedef enum EvTrial
+{
+	EV_TRIAL_NONE,
+	EV_TRIAL_ALONE,				/* of itself: it may be what Kafka refuses */
+	EV_TRIAL_TOPIC				/* of its topic; the message is also held */
+} EvTrial;
+
+/* What is known of a record until it is acknowledged; the producer's opaque. */
+typedef struct EvRecord
+{
+	EvTicket	ticket;
+	EvOrigin	origin;
+	uint64		number;			/* in the order of decoding */
+	int64		position;		/* of the message in its transaction */
+	int32		partition;		/* these two as they were asked for */
+	int64		timestamp;
+	int			attempts;
+	dlist_node	node;			/* of producer_records, while it is there */
+	EvInstant	handed_at;		/* since when it is there */
+	bool		suspect;		/* was refused, perhaps for another's sake */
+	EvTrial		trial;
+	char		id[FLEXIBLE_ARRAY_MEMBER];
+} EvRecord;
+
+extern void ev_delivery_record_init(void);
+extern bool ev_delivery_begin(const EvOrigin *origin);
+extern void ev_delivery_commit(void);
+extern EvRecord *ev_delivery_make_record(const EvOrigin *origin,
+										 const EvMessage *message);
+extern EvRecord *ev_delivery_copy_record(const EvSpooled *message);
+extern EvSpooled ev_delivery_with_record(EvRecord *record,
+										 const EvMessage *message);
+extern void ev_delivery_done(EvTicket ticket);
+extern uint64 ev_delivery_in_flight(void);
+extern uint64 ev_delivery_unconfirmed(void);
+
+#endif							/* EV_DELIVERY_RECORD_H */

@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_send.c
+ *	  Records that the producer has.
+ *
+ * A record is handed to the producer, which has it until a delivery report says
+ * what became of it.  How many it may have is limited after a refusal: first one,
+ * then ever more, so that refusals that come one upon the other cost little.  A
+ * suspect is sent with nothing else beside it.
+ *
+ * A restart finds the producer empty.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+
+#include "delivery.h"
+#include "delivery_send.h"
+#include "delivery_verdict.h"
+#include "lineup.h"
+#include "producer.h"
+#include "refusal.h"
+
+/* More records than this in the producer are as many as there is room for. */
+#define LARGEST_LIMIT 65536
+
+static void (*wait_for_room) (void) = NULL;
+
+static uint64 sent = 0;
+static uint64 acknowledged = 0;
+static uint64 acknowledged_bytes = 0;
+
+/* Records that the producer has, the oldest first; how many it may have. */
+static dlist_head producer_records = DLIST_STATIC_INIT(producer_records);
+static uint64 in_producer = 0;
+static uint64 limit = PG_UINT64_MAX;
+
+/* Is a suspect being tried, so that nothing may be sent beside it? */
+static bool trying_alone = false;
+
+/* Called once, with what ev_delivery_init() got. */
+void
+ev_delivery_send_init(void (*wait) (void))
+{
+	wait_for_room = wait;
+}
+
+/* Takes delivery reports, and returns after a while; may end the process. */
+void
+ev_delivery_wait(void)
+{
+	wait_for_room();
+}
+
+/* May the producer have one record more? */
+bool
+ev_delivery_room(void)
+{
+	return in_producer < limit;
+}
+
+/* Has the producer nothing? */
+bool
+ev_delivery_producer_empty(void)
+{
+	return in_producer == 0;
+}
+
+/* Is a suspect being tried? */
+bool
+ev_delivery_trying(void)
+{
+	return trying_alone;
+}
+
+/* From now on a few records at a time. */
+void
+ev_delivery_begin_small(void)
+{
+	limit = 1;
+}
+
+/*
+ * Hands a record to the producer; false: there is no room, and the record
+ * stays the caller's.
+ */
+bool
+ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
+{
+	EvSpooled	refused = ev_delivery_with_record(record, message);
+	EvSendResult result = ev_producer_send(message, (uint64) (uintptr_t) record,
+										   &refused.error_name, &refused.error);
+
+	if (result == EV_SEND_FULL)
+		return false;
+	sent++;
+	record->attempts++;
+	if (result == EV_SEND_REFUSED)
+		ev_delivery_refuse(record, &refused, true, false);
+	else
+	{
+		in_producer++;
+		record->handed_at = ev_instant_now();
+		dlist_push_tail(&producer_records, &record->node);
+		trying_alone |= record->trial == EV_TRIAL_ALONE;
+	}
+	return true;
+}
+
+/* After a refusal ever more is sent at a time, as long as Kafka takes it. */
+static void
+raise_limit(void)
+{
+	static uint64 taken = 0;
+
+	if (limit > LARGEST_LIMIT)
+		limit = PG_UINT64_MAX;
+	else if (++taken >= limit)
+	{
+		taken = 0;
+		limit *= 2;
+	}
+}
+
+static void
+take_acknowledgement(EvRecord *record, const EvDelivery *delivery)
+{
+	acknowledged++;
+	acknowledged_bytes += delivery->key_length + delivery->value_length;
+	if (limit != PG_UINT64_MAX)
+		raise_limit();
+	if (record->trial == EV_TRIAL_TOPIC)
+	{
+		EvSpool    *held = ev_refusal_release(delivery->topic);
+
+		ev_spool_drop(held);
+		ev_lineup_release(held);
+	}
+	if (ev_refusal_any())
+		ev_refusal_accepted(delivery->topic);
+	ev_delivery_done(record->ticket);
+	pfree(record);
+}
+
+/* One delivery report. */
+static void
+take_report(const EvDelivery *delivery)
+{
+	EvRecord   *record = (EvRecord *) (uintptr_t) delivery->ticket;
+	EvMessage	message = {0};
+	EvSpooled	refused;
+
+	in_producer--;
+	dlist_delete(&record->node);
+	if (record->trial == EV_TRIAL_ALONE)
+		trying_alone = false;
+	if (delivery->delivered)
+	{
+		take_acknowledgement(record, delivery);
+		return;
+	}
+	message.id = record->id;
+	message.topic = delivery->topic;
+	message.key = delivery->key;
+	message.key_length = delivery->key_length;
+	message.value = delivery->value;
+	message.value_length = delivery->value_length;
+	message.headers = delivery->headers;
+	message.header_count = delivery->header_count;
+	message.partition = record->partition;
+	message.timestamp = record->timestamp;
+	refused = ev_delivery_with_record(record, &message);
+	refused.error_name = delivery->error_name;
+	refused.error = delivery->error;
+	ev_delivery_refuse(record, &refused, false, delivery->undecided);
+}
+
+/* Takes all delivery reports that are there. */
+void
+ev_delivery_poll(void)
+{
+	(void) ev_producer_poll(take_report);
+}
+
+/* When the oldest record that waits for Kafka was sent; 0: none waits. */
+EvInstant
+ev_delivery_oldest(void)
+{
+	return dlist_is_empty(&producer_records) ? 0 :
+		dlist_head_element(EvRecord, node, &producer_records)->handed_at;
+}
+
+/* Messages handed to the producer since the process began. */
+uint64
+ev_delivery_sent(void)
+{
+	return sent;
+}
+
+/* Messages acknowledged since the process began. */
+uint64
+ev_delivery_acknowledged(void)
+{
+	return acknowledged;
+}
+
+/* Keys and values of those, in bytes. */
+uint64
+ev_delivery_acknowledged_bytes(void)
+{
+	return acknowledged_bytes;
+}
