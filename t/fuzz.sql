@@ -8,6 +8,10 @@ CREATE FUNCTION fuzz.below(n float8) RETURNS int LANGUAGE sql VOLATILE AS
 CREATE FUNCTION fuzz.pick(VARIADIC list text[]) RETURNS text LANGUAGE sql VOLATILE AS
 	'SELECT list[1 + fuzz.below(cardinality(list))]';
 
+-- A table to attach and detach; letters of ours have numbers below the others.
+CREATE TABLE fuzz.box (LIKE eventuate.message INCLUDING ALL);
+ALTER TABLE eventuate.dead_letter ALTER id RESTART WITH 1000;
+
 -- Characters that the database can hold, of which many mean something to JSON.
 CREATE TABLE fuzz.alphabet (characters text);
 DO $$
@@ -108,7 +112,7 @@ BEGIN
 		WHEN 1 THEN fuzz.characters(fuzz.below(20))
 		WHEN 2 THEN repeat(fuzz.pick('x', '.', fuzz.characters(1)), 240 + fuzz.below(20))
 		WHEN 3 THEN fuzz.json(3)
-		WHEN 4 THEN fuzz.pick('.', '..', '-', 'eventuate.message', 'SUCCESS', 'FAILURE', '{}', '{"a": 1}', 'orders ')
+		WHEN 4 THEN fuzz.pick('.', '..', '-', 'fuzz.box', 'SUCCESS', 'FAILURE', '{}', '{"a": 1}', 'orders ')
 		ELSE 'fuzz' || fuzz.below(8)
 	END;
 END
@@ -133,6 +137,8 @@ BEGIN
 			'1970-01-01 00:00:00.001+00', '1969-12-31 23:59:59.999999+00', '2000-01-01 00:00:00+00', to_timestamp(random() * 4e9)::text);
 	WHEN type = 'interval'::regtype THEN
 		value := fuzz.pick('0', '-1 s', '-178000000 years', '9223372036854775807 us', '0.001 s', fuzz.below(10) || ' ms');
+	WHEN type = 'regclass'::regtype THEN
+		value := fuzz.pick('fuzz.box', 'fuzz.box', 'fuzz.functions', 'pg_class', '0', '4294967295');
 	WHEN type = 'bool'::regtype THEN
 		value := fuzz.pick('true', 'false');
 	WHEN type = 'bytea'::regtype THEN
