@@ -18,7 +18,7 @@
 #
 # Below Eventuate/: what waits (Wait), reads and writes Kafka (Records), keeps
 # clients sending (Load); and the kinds of Kafka, each a Broker (Mock, Kafka,
-# Cluster), with a Proxy before it.
+# Cluster), with a Proxy before it; and what else reads PostgreSQL (Connect).
 
 package Eventuate;
 
@@ -26,6 +26,7 @@ use strict;
 use warnings;
 
 use Eventuate::Cluster ();
+use Eventuate::Connect ();
 use Eventuate::Kafka ();
 use Eventuate::Load;
 use Eventuate::Mock ();
@@ -38,7 +39,7 @@ use Test::More;
 
 our @EXPORT = (
 	@Test::More::EXPORT, qw(
-	  mock_kafka real_kafka new_node slurp_file
+	  mock_kafka real_kafka kafka_connect new_node slurp_file
 	  consume wait_for_records produce
 	  prepare_load start_load stop_load load_sent check_load
 	  wait_until wait_for_query wait_for_state wait_caught_up
@@ -97,6 +98,12 @@ sub real_kafka
 	return ($options{brokers} || 1) > 1
 	  ? Eventuate::Cluster->new(%options)
 	  : Eventuate::Kafka->new(%options);
+}
+
+# Kafka Connect: see t/Eventuate/Connect.pm.
+sub kafka_connect
+{
+	return Eventuate::Connect->new(@_);
 }
 
 # ---------------------------------------------------------------------
