@@ -23,7 +23,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
@@ -33,9 +32,7 @@
 #include "catalog/pg_type.h"
 #include "commands/seclabel.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "regex/regex.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -51,11 +48,10 @@
 #include "argument.h"
 #include "backlog.h"
 #include "compat.h"
-#include "insert.h"
-#include "message.h"
+#include "copy_record.h"
 #include "outbox.h"
+#include "owner.h"
 #include "progress.h"
-#include "record_json.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(eventuate_attach);
@@ -295,6 +291,13 @@ check_label(Oid relid, const char *text, EvLabel *label)
 						get_rel_name(relid), ev_label_format_name(label->format)),
 				 errdetail("In this format %s.", outbox.problem),
 				 errhint("Name the columns in the argument \"columns\", such as '{\"topic\": \"destination\"}'.")));
+	if (label->reader == EV_READER_POLLING &&
+		outbox.columns[EV_COLUMN_ID] == 0 && outbox.columns[EV_COLUMN_DBID] == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table \"%s\" cannot be polled", get_rel_name(relid)),
+				 errdetail("It has no column \"id\", which rows are read and marked by."),
+				 errhint("Name the column in the argument \"columns\", such as '{\"id\": \"key\"}'.")));
 }
 
 /* ---------------------------------------------------------------------
@@ -302,42 +305,10 @@ check_label(Oid relid, const char *text, EvLabel *label)
  * ---------------------------------------------------------------------
  */
 
-/* One row, as a record, into eventuate.record. */
 static void
 copy_message(const EvOrigin *origin, const EvMessage *message)
 {
-	StringInfoData headers;
-	EvField		fields[9];
-	char		id[EV_ID_SIZE];
-
-	initStringInfo(&headers);
-	ev_record_json_append_headers(&headers, message);
-	ev_shared_next_id(id);
-	fields[0] = ev_field_varlena("id", TEXTOID,
-								 cstring_to_text_with_len(id, EV_ID_LENGTH));
-	fields[1] = ev_field_varlena("topic", TEXTOID, cstring_to_text(message->topic));
-	fields[2] = ev_field_varlena("key", BYTEAOID, message->key == NULL ? NULL :
-								 cstring_to_text_with_len(message->key, message->key_length));
-	fields[3] = ev_field_varlena("value", BYTEAOID, message->value == NULL ? NULL :
-								 cstring_to_text_with_len(message->value, message->value_length));
-	fields[4] = ev_field_varlena("headers", JSONBOID, message->header_count == 0 ? NULL :
-								 DatumGetPointer(DirectFunctionCall1(jsonb_in,
-																	 CStringGetDatum(pg_any_to_server(headers.data, headers.len, PG_UTF8)))));
-	fields[5] = ev_field_varlena("partition", INT4OID, NULL);
-	if (message->partition != EV_ANY_PARTITION)
-	{
-		fields[5].isnull = false;
-		fields[5].value = Int32GetDatum(message->partition);
-	}
-	fields[6] = ev_field_varlena("record_time", TIMESTAMPTZOID, NULL);
-	if (message->timestamp != 0)
-	{
-		fields[6].isnull = false;
-		fields[6].value = TimestampTzGetDatum(ev_time_of_epoch_ms(message->timestamp));
-	}
-	fields[7] = ev_field_creation_time();
-	fields[8] = ev_field_txid();
-	ev_insert_row(EV_TABLE_RECORD, fields, lengthof(fields));
+	ev_copy_record(message);
 }
 
 static void
@@ -362,17 +333,6 @@ static const EvSink copying_sink = {
 	.commit = ignore_commit
 };
 
-static Oid
-record_owner(void)
-{
-	Relation	record = table_openrv(makeRangeVar("eventuate", "record", -1),
-									  RowExclusiveLock);
-	Oid			owner = record->rd_rel->relowner;
-
-	table_close(record, NoLock);
-	return owner;
-}
-
 /*
  * Copies what is not marked as published.  Whoever may attach a table may
  * publish what is in it: so this is done as the owner of eventuate.record.
@@ -380,21 +340,17 @@ record_owner(void)
 static void
 publish_existing(Oid relid)
 {
-	Oid			user;
-	int			security;
+	EvOwner		saved;
 	EvBacklog	backlog = {0};
 	List	   *relations = ev_backlog_lock_table(relid, LOCK_MODE);
 
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(record_owner(),
-						   security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+	ev_owner_assume(ev_copy_owner(), &saved);
 	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(backlog.scan);
 	(void) ev_backlog_send(relations, &backlog, &copying_sink);
 	PopActiveSnapshot();
 	UnregisterSnapshot(backlog.scan);
-	SetUserIdAndSecContext(user, security);
+	ev_owner_resume(&saved);
 }
 
 /* ---------------------------------------------------------------------

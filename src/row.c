@@ -142,14 +142,14 @@ row_name(const char *id, const char *table)
 }
 
 /*
- * Makes a message of a row.  Everything lives in the current memory context,
+ * Makes a message of a row of the table so called; "desc" is what the outbox's
+ * columns were mapped on.  Everything lives in the current memory context,
  * which the caller resets after use.
  */
 EvRowKind
-ev_row_read(const EvOutbox *outbox, Relation relation, HeapTuple tuple,
-			EvRow *row)
+ev_row_read(const EvOutbox *outbox, const char *table, TupleDesc desc,
+			HeapTuple tuple, EvRow *row)
 {
-	TupleDesc	desc = RelationGetDescr(relation);
 	RowReader	reader = {outbox, NULL, NULL, outbox->problem};
 	bool		fine = false;
 
@@ -171,6 +171,6 @@ ev_row_read(const EvOutbox *outbox, Relation relation, HeapTuple tuple,
 
 	Assert(reader.reason != NULL);
 	row->reason = reader.reason;
-	row->name = row_name(row->message.id, RelationGetRelationName(relation));
+	row->name = row_name(row->message.id, table);
 	return EV_ROW_MALFORMED;
 }

@@ -28,7 +28,7 @@ typedef struct EvRow
 	const char *reason;			/* malformed: says why */
 } EvRow;
 
-extern EvRowKind ev_row_read(const EvOutbox *outbox, Relation relation,
-							 HeapTuple tuple, EvRow *row);
+extern EvRowKind ev_row_read(const EvOutbox *outbox, const char *table,
+							 TupleDesc desc, HeapTuple tuple, EvRow *row);
 
 #endif							/* EV_ROW_H */
