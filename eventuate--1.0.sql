@@ -271,6 +271,23 @@ CREATE VIEW @extschema@.pg_stat_eventuate AS SELECT * FROM eventuate.stat_databa
 REVOKE ALL ON @extschema@.pg_stat_eventuate FROM PUBLIC;
 GRANT SELECT ON @extschema@.pg_stat_eventuate TO pg_monitor;
 
+-- This database's outboxes.  "options" are the label's, without what has a column.
+CREATE FUNCTION eventuate.stat_outboxes(
+	OUT relid oid, OUT schemaname name, OUT relname name, OUT format text, OUT reader text, OUT options jsonb,
+	OUT messages int8, OUT malformed int8, OUT last_message_time timestamptz,
+	OUT state text, OUT last_error text, OUT last_error_time timestamptz) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'stat_outboxes'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION eventuate.stat_outboxes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION eventuate.stat_outboxes() TO pg_monitor;
+
+CREATE VIEW @extschema@.pg_stat_eventuate_outbox AS
+	SELECT relid, schemaname, relname, format, reader, options - ARRAY['format', 'reader', 'since'] AS options,
+		messages, malformed, last_message_time, state, last_error, last_error_time
+	FROM eventuate.stat_outboxes();
+REVOKE ALL ON @extschema@.pg_stat_eventuate_outbox FROM PUBLIC;
+GRANT SELECT ON @extschema@.pg_stat_eventuate_outbox TO pg_monitor;
+
 -- At commit the launcher starts this database's publisher.
 CREATE FUNCTION eventuate.request_publisher() RETURNS void
 	AS 'MODULE_PATHNAME', 'request_publisher'

@@ -23,7 +23,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
@@ -33,7 +32,6 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
-#include "catalog/pg_seclabel.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -74,31 +72,6 @@ typedef struct RowStream
  * Which tables
  * ---------------------------------------------------------------------
  */
-
-/* The tables that are labelled as outboxes. */
-static List *
-labelled_tables(void)
-{
-	List	   *tables = NIL;
-	Relation	labels = table_open(SecLabelRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(labels, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		FormData_pg_seclabel *label = (FormData_pg_seclabel *) GETSTRUCT(tuple);
-		bool		isnull;
-		Datum		provider = heap_getattr(tuple, Anum_pg_seclabel_provider,
-											RelationGetDescr(labels), &isnull);
-
-		if (label->classoid == RelationRelationId && label->objsubid == 0 &&
-			strcmp(TextDatumGetCString(provider), "eventuate") == 0)
-			tables = lappend_oid(tables, label->objoid);
-	}
-	systable_endscan(scan);
-	table_close(labels, AccessShareLock);
-	return tables;
-}
 
 /* Could the table's rows have come through the write-ahead log? */
 static bool
@@ -151,7 +124,7 @@ ev_backlog_lock(void)
 	List	   *relations = NIL;
 	ListCell   *cell;
 
-	foreach(cell, labelled_tables())
+	foreach(cell, ev_outbox_list())
 		relations = lock_tree(relations, lfirst_oid(cell), AccessShareLock);
 	return relations;
 }
@@ -432,7 +405,7 @@ first_stream(RowStream *streams, int count)
 static bool
 send_row(RowStream *stream, const EvBacklog *backlog, const EvSink *sink)
 {
-	EvOrigin	origin = {InvalidXLogRecPtr, InvalidTransactionId, 0};
+	EvOrigin	origin = {.outbox = stream->outbox->relid};
 	bool		isnull;
 	bool		should_free;
 	Datum		tid = slot_getattr(stream->sorted, SORT_TID, &isnull);
@@ -443,7 +416,8 @@ send_row(RowStream *stream, const EvBacklog *backlog, const EvSink *sink)
 									   backlog->scan, stream->row))
 		elog(ERROR, "a row of table \"%s\" is not there anymore",
 			 RelationGetRelationName(stream->relation));
-	kind = ev_row_read(stream->outbox, stream->relation,
+	kind = ev_row_read(stream->outbox, RelationGetRelationName(stream->relation),
+					   RelationGetDescr(stream->relation),
 					   ExecFetchSlotHeapTuple(stream->row, false, &should_free),
 					   &row);
 	if (kind == EV_ROW_PUBLISHED)

@@ -191,11 +191,13 @@ is_own_row(const EvRow *row, const ReorderBufferTXN *txn)
 }
 
 static void
-emit_row(LogicalDecodingContext *ctx, EvRowKind kind, const EvRow *row)
+emit_row(LogicalDecodingContext *ctx, const EvOutbox *outbox, EvRowKind kind,
+		 const EvRow *row)
 {
 	Decoder    *decoder = ctx->output_plugin_private;
 
 	decoder->in_transaction = true;
+	decoder->origin.outbox = outbox->relid;
 	if (kind == EV_ROW_MESSAGE && publisher_sink != NULL)
 		publisher_sink->message(&decoder->origin, &row->message);
 	else if (kind == EV_ROW_MESSAGE)
@@ -218,9 +220,10 @@ take_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 
 	if (outbox == NULL || !ev_outbox_is_decoded(outbox))
 		return;
-	kind = ev_row_read(outbox, relation, tuple, &row);
+	kind = ev_row_read(outbox, RelationGetRelationName(relation),
+					   RelationGetDescr(relation), tuple, &row);
 	if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
-		emit_row(ctx, kind, &row);
+		emit_row(ctx, outbox, kind, &row);
 }
 
 static void

@@ -40,6 +40,7 @@
 #include "lineup.h"
 #include "refusal.h"
 #include "settings.h"
+#include "shared_outbox.h"
 
 /* How often, in records, delivery reports are looked for while sending. */
 #define SERVE_INTERVAL 64
@@ -100,6 +101,7 @@ take_message(const EvOrigin *origin, const EvMessage *message)
 	if (stamped.timestamp == 0 &&
 		ev_record_timestamp == EV_TIMESTAMP_COMMIT)
 		stamped.timestamp = ev_epoch_ms(origin->commit_time);
+	ev_shared_outbox_count(origin->outbox, 1, origin->commit_time);
 	send_in_turn(make_record(origin, &stamped), &stamped);
 
 	/* A refusal should be known before much is sent behind it. */
@@ -119,6 +121,7 @@ take_malformed(const EvOrigin *origin, const EvMessage *message,
 	record = make_record(origin, message);
 	refused = ev_delivery_with_record(record, message);
 	refused.error = psprintf("%s cannot be published: %s", row, reason);
+	ev_shared_outbox_count_malformed(origin->outbox, refused.error);
 	ev_delivery_bury(&refused);
 	pfree(record);
 }

@@ -111,6 +111,7 @@ typedef struct EvOrigin
 	XLogRecPtr	end_lsn;
 	TransactionId xid;
 	TimestampTz commit_time;
+	Oid			outbox;			/* the table with the label */
 } EvOrigin;
 
 /*

@@ -47,6 +47,7 @@
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
+#include "shared_outbox.h"
 #include "slot.h"
 #include "worker.h"
 
@@ -69,6 +70,16 @@ typedef struct Database
 
 static List *databases = NIL;
 static bool short_of_workers = false;
+
+static const struct
+{
+	const char *name;
+	const char *function;		/* its entry point */
+}			kinds[] =
+{
+	[EV_WORKER_PUBLISHER] = {"publisher", "ev_publisher_main"},
+	[EV_WORKER_POLLER] = {"poller", "ev_poller_main"},
+};
 
 static bool
 usable(Form_pg_database database)
@@ -144,19 +155,24 @@ static void
 remove_entries(void)
 {
 	EvDatabase *entry;
+	EvOutboxEntry *outbox;
 
 	for (int i = 0; (entry = ev_shared_entry(i)) != NULL; i++)
 	{
 		Database   *database;
 
-		if (!OidIsValid(entry->datid) || entry->pid != 0)
+		if (!OidIsValid(entry->datid) || entry->publisher.pid != 0)
 			continue;
 		database = find_database(databases, entry->datid);
-		if (database == NULL)
+		if (database == NULL ||
+			(database->asked && !entry->installed &&
+			 entry->publisher.restart_at != 0 && entry->publisher.failures == 0))
 			ev_shared_remove(entry);
-		else if (database->asked && !entry->installed && entry->restart_at != 0 &&
-				 entry->failures == 0)
-			ev_shared_remove(entry);
+	}
+	for (int i = 0; (outbox = ev_shared_outbox_entry(i)) != NULL; i++)
+	{
+		if (OidIsValid(outbox->datid) && ev_shared_find(outbox->datid) == NULL)
+			ev_shared_outbox_remove(outbox);
 	}
 }
 
@@ -182,11 +198,13 @@ make_entry(Database *database)
 static void
 show_exclusion(EvDatabase *entry)
 {
-	if (entry->pid != 0 || !entry->installed ||
-		entry->state == EV_STATE_STOPPED)
+	EvWorker   *publisher = &entry->publisher;
+
+	if (publisher->pid != 0 || !entry->installed ||
+		publisher->state == EV_STATE_STOPPED)
 		return;
-	ev_shared_set_state(entry, EV_STATE_STOPPED);
-	ev_shared_set_error(entry, "the database is not in eventuate.databases");
+	ev_shared_set_state(publisher, EV_STATE_STOPPED);
+	ev_shared_set_error(publisher, "the database is not in eventuate.databases");
 }
 
 /*
@@ -211,7 +229,7 @@ is_held(EvDatabase *entry)
 
 /* Says once, until it is over, that there is no worker to be had. */
 static void
-show_shortage(EvDatabase *entry)
+show_shortage(const EvWorkerTask *task, EvWorker *worker)
 {
 	char	   *reason = psprintf("no background worker is free; raise max_worker_processes to at least %d",
 								  max_worker_processes + 1);
@@ -219,46 +237,89 @@ show_shortage(EvDatabase *entry)
 	if (!short_of_workers)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start the publisher of database %u: %s",
-						entry->datid, reason)));
+				 errmsg("could not start the %s of database %u: %s",
+						kinds[task->kind].name, task->datid, reason)));
 	short_of_workers = true;
-	ev_shared_set_state(entry, EV_STATE_STARTING);
-	ev_shared_set_error(entry, reason);
+	worker->unstarted = true;
+	ev_shared_set_state(worker, EV_STATE_STARTING);
+	ev_shared_set_error(worker, reason);
 	pfree(reason);
 }
 
+/* A process could be had: what was said of the shortage is no longer true. */
+static void
+end_shortage(EvWorker *worker)
+{
+	short_of_workers = false;
+	if (worker->unstarted)
+		ev_shared_set_error(worker, NULL);
+	worker->unstarted = false;
+}
+
+/* Has a process started; false: none is free. */
 static bool
-start_publisher(Database *database)
+start_process(const EvWorkerTask *task)
 {
 	BackgroundWorker worker;
 
+	StaticAssertStmt(sizeof(EvWorkerTask) <= BGW_EXTRALEN, "a task fits");
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = ObjectIdGetDatum(database->datid);
 	strlcpy(worker.bgw_library_name, "eventuate", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "ev_publisher_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_type, "eventuate publisher", sizeof(worker.bgw_type));
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "eventuate publisher of \"%s\"",
-			 NameStr(database->name));
-	strlcpy(worker.bgw_extra, NameStr(database->name), sizeof(worker.bgw_extra));
+	strlcpy(worker.bgw_function_name, kinds[task->kind].function,
+			sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "eventuate %s",
+			 kinds[task->kind].name);
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "eventuate %s of \"%s\"",
+			 kinds[task->kind].name, NameStr(task->database));
+	memcpy(worker.bgw_extra, task, sizeof(EvWorkerTask));
 	return RegisterDynamicBackgroundWorker(&worker, NULL);
 }
 
-/* When a database's publisher is started next: later after each failure. */
+/* When a worker is started next: later after each failure. */
 static void
-plan_restart(EvDatabase *entry, EvInstant now)
+plan_restart(EvWorker *worker, EvInstant now)
 {
 	int64		delay = FIRST_RETRY;
 
-	for (int i = 0; i < entry->failures && delay < LAST_RETRY; i++)
+	for (int i = 0; i < worker->failures && delay < LAST_RETRY; i++)
 		delay *= 2;
-	SpinLockAcquire(&entry->mutex);
-	entry->failures++;
-	entry->restart_at = now + Min(delay, LAST_RETRY) * INT64CONST(1000);
-	SpinLockRelease(&entry->mutex);
+	SpinLockAcquire(&worker->mutex);
+	worker->failures++;
+	worker->restart_at = now + Min(delay, LAST_RETRY) * INT64CONST(1000);
+	SpinLockRelease(&worker->mutex);
+}
+
+/*
+ * Starts a worker that is wanted, unless it is there, or has to wait: then
+ * "timeout" is not later than that.  False: no process is free.
+ */
+static bool
+start_worker(Database *database, EvWorkerKind kind, Oid relid, EvWorker *worker,
+			 EvInstant now, long *timeout)
+{
+	EvWorkerTask task = {.datid = database->datid,.kind = kind,.relid = relid};
+
+	if (worker->pid != 0)
+		return true;
+	if (worker->restart_at > now)
+	{
+		*timeout = Min(*timeout, (worker->restart_at - now) / 1000 + 1);
+		return true;
+	}
+	task.database = database->name;
+	if (!start_process(&task))
+	{
+		show_shortage(&task, worker);
+		*timeout = Min(*timeout, 1000);
+		return false;
+	}
+	end_shortage(worker);
+	plan_restart(worker, now);
+	return true;
 }
 
 /* Starts what is to be started; returns ms until there may be more to do. */
@@ -287,24 +348,37 @@ start_publishers(void)
 			show_exclusion(entry);
 			continue;
 		}
-		if (!entry->installed && entry->failures <= 1)
+		if (!entry->installed && entry->publisher.failures <= 1)
 			probes++;
-		if (entry->pid != 0 || is_held(entry))
+		if (is_held(entry))
 			continue;
-		if (entry->restart_at > now)
-		{
-			timeout = Min(timeout, (entry->restart_at - now) / 1000 + 1);
-			continue;
-		}
-		if (!start_publisher(database))
-		{
-			show_shortage(entry);
-			timeout = Min(timeout, 1000);
+		if (!start_worker(database, EV_WORKER_PUBLISHER, InvalidOid,
+						  &entry->publisher, now, &timeout))
 			break;
-		}
-		short_of_workers = false;
-		database->asked = true;
-		plan_restart(entry, now);
+		database->asked |= entry->publisher.failures > 0;
+	}
+	return timeout;
+}
+
+/* The same for outboxes that are to be polled. */
+static long
+start_pollers(void)
+{
+	EvInstant	now = ev_instant_now();
+	long		timeout = SCAN_INTERVAL;
+	EvOutboxEntry *outbox;
+
+	for (int i = 0; (outbox = ev_shared_outbox_entry(i)) != NULL; i++)
+	{
+		Database   *database = outbox->polled ?
+		find_database(databases, outbox->datid) : NULL;
+		EvDatabase *entry = database ? ev_shared_find(database->datid) : NULL;
+
+		if (entry == NULL || !database->allowed || is_held(entry))
+			continue;
+		if (!start_worker(database, EV_WORKER_POLLER, outbox->relid,
+						  &outbox->poller, now, &timeout))
+			break;
 	}
 	return timeout;
 }
@@ -372,6 +446,7 @@ ev_launcher_main(Datum main_arg)
 		scan_databases();
 		remove_entries();
 		timeout = start_publishers();
+		timeout = Min(timeout, start_pollers());
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 				  timeout, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -20,13 +20,18 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_seclabel.h"
 #include "commands/extension.h"
 #include "commands/seclabel.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -34,6 +39,7 @@
 #include "utils/rel.h"
 
 #include "outbox.h"
+#include "shared_outbox.h"
 
 typedef struct OutboxEntry
 {
@@ -73,6 +79,8 @@ ev_outbox_set_label(Oid relid, const char *label)
 	SetSecurityLabel(&address, "eventuate", label);
 	invalidate(relid);
 	CommandCounterIncrement();
+	if (ev_outbox_is_polled(relid))
+		ev_shared_outbox_poll_at_commit(relid);
 }
 
 /* Can rows of such a relation be had in the way that the label says? */
@@ -119,6 +127,8 @@ check_label(const ObjectAddress *object, const char *text)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("only a table can have a label of provider \"eventuate\""),
 				 errdetail("Views, foreign, unlogged and temporary tables cannot be read from the write-ahead log.")));
+	if (label.reader == EV_READER_POLLING)
+		ev_shared_outbox_poll_at_commit(object->objectId);
 }
 
 /* Is the table labelled as an outbox? */
@@ -128,6 +138,68 @@ ev_outbox_is_labelled(Oid relid)
 	ObjectAddress address = {RelationRelationId, relid, 0};
 
 	return GetSecurityLabel(&address, "eventuate") != NULL;
+}
+
+/* The tables that are labelled as outboxes.  Needs a transaction. */
+List *
+ev_outbox_list(void)
+{
+	List	   *tables = NIL;
+	Relation	labels = table_open(SecLabelRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(labels, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		FormData_pg_seclabel *label = (FormData_pg_seclabel *) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		provider = heap_getattr(tuple, Anum_pg_seclabel_provider,
+											RelationGetDescr(labels), &isnull);
+
+		if (label->classoid == RelationRelationId && label->objsubid == 0 &&
+			strcmp(TextDatumGetCString(provider), "eventuate") == 0)
+			tables = lappend_oid(tables, label->objoid);
+	}
+	systable_endscan(scan);
+	table_close(labels, AccessShareLock);
+	return tables;
+}
+
+/* Is the outbox one whose rows are polled, now? */
+bool
+ev_outbox_is_polled(Oid relid)
+{
+	ObjectAddress address = {RelationRelationId, relid, 0};
+	const char *text = GetSecurityLabel(&address, "eventuate");
+	const char *reason;
+	EvLabel		label;
+
+	return text != NULL && ev_label_parse(text, &label, &reason) &&
+		label.reader == EV_READER_POLLING && label.until.snapshot == (Datum) 0;
+}
+
+/*
+ * Sees to it that this database's outboxes are polled that are to be, and
+ * forgets what is none anymore.  Needs a transaction.
+ */
+void
+ev_outbox_register(void)
+{
+	List	   *tables = ev_outbox_list();
+	EvOutboxEntry *outbox;
+	ListCell   *cell;
+
+	for (int i = 0; (outbox = ev_shared_outbox_entry(i)) != NULL; i++)
+	{
+		if (outbox->datid == MyDatabaseId &&
+			!list_member_oid(tables, outbox->relid))
+			ev_shared_outbox_remove(outbox);
+	}
+	foreach(cell, tables)
+	{
+		if (ev_outbox_is_polled(lfirst_oid(cell)))
+			ev_shared_outbox_poll(lfirst_oid(cell));
+	}
 }
 
 /* ---------------------------------------------------------------------

@@ -10,6 +10,7 @@
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
+#include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
 #include "eventuate.h"
@@ -39,6 +40,9 @@ extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
 extern bool ev_outbox_is_readable(Oid relid, EvReader reader);
 extern bool ev_outbox_is_labelled(Oid relid);
+extern bool ev_outbox_is_polled(Oid relid);
+extern List *ev_outbox_list(void);
+extern void ev_outbox_register(void);
 extern void ev_outbox_set_label(Oid relid, const char *label);
 
 /* outbox_columns.c */

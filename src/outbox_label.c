@@ -63,6 +63,13 @@ ev_label_format_name(EvFormat format)
 	return format_names[format];
 }
 
+/* The name of a reader, as eventuate_attach() takes it. */
+const char *
+ev_label_reader_name(EvReader reader)
+{
+	return reader_names[reader];
+}
+
 /* The name by which a label calls a column, whatever the table calls it. */
 const char *
 ev_label_column_name(EvColumn column)

@@ -87,6 +87,7 @@ typedef struct EvLabel
 
 extern bool ev_label_parse(const char *text, EvLabel *label, const char **reason);
 extern const char *ev_label_format_name(EvFormat format);
+extern const char *ev_label_reader_name(EvReader reader);
 extern const char *ev_label_column_name(EvColumn column);
 extern bool ev_label_counts(const EvMoment *moment);
 

@@ -36,6 +36,7 @@
 #include "decoder.h"
 #include "delivery.h"
 #include "horizon.h"
+#include "outbox.h"
 #include "pace.h"
 #include "producer.h"
 #include "progress.h"
@@ -416,6 +417,15 @@ publish(void)
  * ---------------------------------------------------------------------
  */
 
+/* Whoever is in the database first after a start knows what is to be polled. */
+static void
+register_outboxes(void)
+{
+	StartTransactionCommand();
+	ev_outbox_register();
+	CommitTransactionCommand();
+}
+
 /* Comes back only if there is something to publish, and to where. */
 static void
 check_permission(void)
@@ -433,6 +443,7 @@ check_permission(void)
 		ev_slot_drop();			/* of an extension that was dropped */
 	if (!installed || !ev_settings_database_allowed(database))
 		ev_worker_leave();
+	register_outboxes();
 	if (progress.database != MyDatabaseId)
 		rest(EV_STATE_STOPPED,
 			 "database was copied; call eventuate_resume() if its messages are to be published from here");
@@ -628,11 +639,11 @@ run(void)
 	publish();
 }
 
-/* Entry point.  The argument is the database's oid, bgw_extra its name. */
+/* Entry point. */
 void
 ev_publisher_main(Datum main_arg)
 {
-	me = ev_worker_start(DatumGetObjectId(main_arg));
+	me = ev_worker_start();
 	before_shmem_exit(release_slot, (Datum) 0);
 	ev_worker_before_leaving(save_before_leaving);
 	PG_TRY();

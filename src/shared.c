@@ -36,6 +36,7 @@
 #include "eventuate.h"
 #include "message.h"
 #include "shared.h"
+#include "shared_outbox.h"
 
 typedef struct EvShared
 {
@@ -63,6 +64,7 @@ request_shmem(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(EvShared)));
+	RequestAddinShmemSpace(ev_shared_outbox_size());
 	RequestNamedLWLockTranche("eventuate", 1);
 }
 
@@ -102,11 +104,20 @@ first_stamp(void)
 	return stamp;
 }
 
+/* For whoever makes an entry with a worker in it. */
+void
+ev_shared_init_worker(EvWorker *worker)
+{
+	memset(worker, 0, sizeof(EvWorker));
+	SpinLockInit(&worker->mutex);
+}
+
 static void
 init_database(EvDatabase *database)
 {
 	memset(database, 0, sizeof(EvDatabase));
 	SpinLockInit(&database->mutex);
+	ev_shared_init_worker(&database->publisher);
 	pg_atomic_init_u32(&database->sleeping, 0);
 	pg_atomic_init_u32(&database->recheck, 0);
 	pg_atomic_init_u64(&database->commit_lsn, 0);
@@ -135,6 +146,7 @@ startup_shmem(void)
 		for (int i = 0; i < EV_MAX_DATABASES; i++)
 			init_database(&shared->databases[i]);
 	}
+	ev_shared_outbox_startup(shared->lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -277,17 +289,26 @@ ev_shared_wake_launcher(void)
 		SetLatch(latch);
 }
 
-/* Wakes a database's publisher, if it has one. */
+/* Wakes a worker, if there is one. */
 void
-ev_shared_wake(EvDatabase *database)
+ev_shared_wake(EvWorker *worker)
 {
 	Latch	   *latch;
 
-	SpinLockAcquire(&database->mutex);
-	latch = database->latch;
-	SpinLockRelease(&database->mutex);
+	SpinLockAcquire(&worker->mutex);
+	latch = worker->latch;
+	SpinLockRelease(&worker->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
+}
+
+/* Nothing puts off the worker's next start; wake the launcher for it. */
+void
+ev_shared_start_soon(EvWorker *worker)
+{
+	SpinLockAcquire(&worker->mutex);
+	worker->restart_at = 0;
+	SpinLockRelease(&worker->mutex);
 }
 
 /* At this transaction's commit the publisher reads its progress row again. */
@@ -354,7 +375,7 @@ announce_commit(EvDatabase *database, XLogRecPtr commit_end)
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&database->sleeping) != 0 &&
 		pg_atomic_exchange_u32(&database->sleeping, 0) != 0)
-		ev_shared_wake(database);
+		ev_shared_wake(&database->publisher);
 }
 
 /* Carries out what this transaction asked for. */
@@ -368,15 +389,15 @@ serve_requests(EvDatabase *database)
 		{
 			SpinLockAcquire(&database->mutex);
 			database->installed = true;
-			database->restart_at = 0;
 			SpinLockRelease(&database->mutex);
+			ev_shared_start_soon(&database->publisher);
 		}
 		ev_shared_wake_launcher();
 	}
 	if (recheck_wanted && database != NULL)
 	{
 		pg_atomic_write_u32(&database->recheck, 1);
-		ev_shared_wake(database);
+		ev_shared_wake(&database->publisher);
 	}
 }
 
@@ -402,10 +423,14 @@ at_transaction_end(XactEvent event, void *arg)
 		}
 		if (publisher_wanted || recheck_wanted)
 			serve_requests(database);
+		ev_shared_outbox_at_commit();
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
+	{
 		publisher_wanted = recheck_wanted = false;
+		ev_shared_outbox_forget_requests();
+	}
 }
 
 /* A state as the view and the log name it. */
@@ -428,16 +453,16 @@ ev_shared_state_name(EvState state)
 
 /* Shows a state; a line in the log is the caller's business. */
 void
-ev_shared_set_state(EvDatabase *database, EvState state)
+ev_shared_set_state(EvWorker *worker, EvState state)
 {
-	SpinLockAcquire(&database->mutex);
-	database->state = state;
-	SpinLockRelease(&database->mutex);
+	SpinLockAcquire(&worker->mutex);
+	worker->state = state;
+	SpinLockRelease(&worker->mutex);
 }
 
 /* Shows an error and its time; NULL takes both back. */
 void
-ev_shared_set_error(EvDatabase *database, const char *error)
+ev_shared_set_error(EvWorker *worker, const char *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	char		text[EV_ERROR_LENGTH];
@@ -454,10 +479,10 @@ ev_shared_set_error(EvDatabase *database, const char *error)
 		text[length] = '\0';
 	}
 
-	SpinLockAcquire(&database->mutex);
-	memcpy(database->last_error, text, EV_ERROR_LENGTH);
-	database->last_error_time = error ? now : 0;
-	SpinLockRelease(&database->mutex);
+	SpinLockAcquire(&worker->mutex);
+	memcpy(worker->last_error, text, EV_ERROR_LENGTH);
+	worker->last_error_time = error ? now : 0;
+	SpinLockRelease(&worker->mutex);
 }
 
 /*

@@ -33,6 +33,30 @@ typedef enum EvState
 	EV_STATE_NOT_CONFIGURED
 } EvState;
 
+/* What a worker does. */
+typedef enum EvWorkerKind
+{
+	EV_WORKER_PUBLISHER,		/* of a database */
+	EV_WORKER_POLLER			/* of an outbox */
+} EvWorkerKind;
+
+/*
+ * A worker that there is, or is to be: what the launcher and those who look
+ * need to know of it, whatever it does.
+ */
+typedef struct EvWorker
+{
+	slock_t		mutex;			/* protects all fields */
+	int			pid;			/* 0: there is no process */
+	Latch	   *latch;			/* of the process; NULL: none */
+	EvInstant	restart_at;		/* not started again before */
+	int			failures;		/* in a row, for the back-off */
+	bool		unstarted;		/* last_error says why there is no process */
+	EvState		state;
+	char		last_error[EV_ERROR_LENGTH];
+	TimestampTz last_error_time;
+} EvWorker;
+
 /*
  * One database.  The entry is made when somebody asks for a publisher and
  * lives until the launcher learns that the database or its extension is gone.
@@ -42,14 +66,10 @@ typedef struct EvDatabase
 	slock_t		mutex;			/* protects all plain fields */
 	Oid			datid;			/* InvalidOid: the entry is free */
 	bool		installed;		/* a publisher has seen the extension */
-	int			pid;			/* of the publisher; 0: none */
-	Latch	   *latch;			/* its latch; NULL: none */
 	int			holder;			/* pid of a backend that wants us away; 0:
 								 * none */
-	EvInstant	restart_at;		/* not started again before */
-	int			failures;		/* in a row, for the back-off */
+	EvWorker	publisher;
 
-	EvState		state;
 	XLogRecPtr	published_lsn;
 	TimestampTz published_through;
 	uint64		messages;
@@ -57,8 +77,6 @@ typedef struct EvDatabase
 	uint64		in_flight;
 	uint64		unconfirmed;
 	uint64		dead_letters;
-	char		last_error[EV_ERROR_LENGTH];
-	TimestampTz last_error_time;
 	TimestampTz stats_reset;
 
 	/* Written by committing backends without the mutex. */
@@ -89,12 +107,14 @@ extern void ev_shared_note_wal_message(XLogRecPtr end);
 
 extern void ev_shared_set_launcher(Latch *latch);
 extern void ev_shared_wake_launcher(void);
-extern void ev_shared_wake(EvDatabase *database);
+extern void ev_shared_init_worker(EvWorker *worker);
+extern void ev_shared_wake(EvWorker *worker);
+extern void ev_shared_start_soon(EvWorker *worker);
 extern void ev_shared_recheck_at_commit(void);
 extern void ev_shared_request_at_commit(void);
 
 extern const char *ev_shared_state_name(EvState state);
-extern void ev_shared_set_state(EvDatabase *database, EvState state);
-extern void ev_shared_set_error(EvDatabase *database, const char *error);
+extern void ev_shared_set_state(EvWorker *worker, EvState state);
+extern void ev_shared_set_error(EvWorker *worker, const char *error);
 
 #endif							/* EV_SHARED_H */

@@ -3,7 +3,7 @@
  * stats.c
  *	  What pg_stat_eventuate shows.
  *
- * Reads the entries in shared memory; a row is consistent in itself.  Counters
+ * Reads the entries in shared memory.  Counters
  * begin at zero with the server, or when they are reset.
  *
  * Copyright (c) 2026, eventuate contributors
@@ -22,7 +22,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
-#include "shared.h"
+#include "shared_outbox.h"
 
 PG_FUNCTION_INFO_V1(stat_databases);
 PG_FUNCTION_INFO_V1(pg_stat_reset_eventuate);
@@ -68,6 +68,7 @@ set_time(Datum *value, bool *null, TimestampTz time)
 static void
 put_row(ReturnSetInfo *result, const EvDatabase *database)
 {
+	const EvWorker *publisher = &database->publisher;
 	Datum		values[COLUMN_COUNT] = {0};
 	bool		nulls[COLUMN_COUNT] = {0};
 	char	   *name = get_database_name(database->datid);
@@ -78,10 +79,10 @@ put_row(ReturnSetInfo *result, const EvDatabase *database)
 	namestrcpy(&datname, name);
 	values[COLUMN_DATID] = ObjectIdGetDatum(database->datid);
 	values[COLUMN_DATNAME] = NameGetDatum(&datname);
-	values[COLUMN_PID] = Int32GetDatum(database->pid);
-	nulls[COLUMN_PID] = database->pid == 0;
+	values[COLUMN_PID] = Int32GetDatum(publisher->pid);
+	nulls[COLUMN_PID] = publisher->pid == 0;
 	set_text(&values[COLUMN_STATE], &nulls[COLUMN_STATE],
-			 ev_shared_state_name(database->state));
+			 ev_shared_state_name(publisher->state));
 	set_text(&values[COLUMN_SLOT_NAME], &nulls[COLUMN_SLOT_NAME],
 			 psprintf("eventuate_%u", database->datid));
 	values[COLUMN_PUBLISHED_LSN] = LSNGetDatum(database->published_lsn);
@@ -103,9 +104,9 @@ put_row(ReturnSetInfo *result, const EvDatabase *database)
 						  end - database->published_lsn : 0);
 	}
 	set_text(&values[COLUMN_LAST_ERROR], &nulls[COLUMN_LAST_ERROR],
-			 database->last_error);
+			 publisher->last_error);
 	set_time(&values[COLUMN_LAST_ERROR_TIME], &nulls[COLUMN_LAST_ERROR_TIME],
-			 database->last_error_time);
+			 publisher->last_error_time);
 	set_time(&values[COLUMN_STATS_RESET], &nulls[COLUMN_STATS_RESET],
 			 database->stats_reset);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -126,6 +127,9 @@ stat_databases(PG_FUNCTION_ARGS)
 		SpinLockAcquire(&database->mutex);
 		copy = *database;
 		SpinLockRelease(&database->mutex);
+		SpinLockAcquire(&database->publisher.mutex);
+		copy.publisher = database->publisher;
+		SpinLockRelease(&database->publisher.mutex);
 		if (OidIsValid(copy.datid) && copy.installed)
 			put_row(result, &copy);
 	}
@@ -146,10 +150,10 @@ pg_stat_reset_eventuate(PG_FUNCTION_ARGS)
 		SpinLockAcquire(&database->mutex);
 		database->messages = 0;
 		database->bytes = 0;
-		database->last_error[0] = '\0';
-		database->last_error_time = 0;
 		database->stats_reset = now;
 		SpinLockRelease(&database->mutex);
+		ev_shared_set_error(&database->publisher, NULL);
+		ev_shared_outbox_reset(MyDatabaseId);
 	}
 	PG_RETURN_VOID();
 }

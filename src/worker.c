@@ -34,6 +34,7 @@
 
 #include "compat.h"
 #include "shared.h"
+#include "shared_outbox.h"
 #include "worker.h"
 
 /* Should a wake-up be missed after all, it is by no more than this, in ms. */
@@ -42,10 +43,18 @@
 /* How long, in ms, a wanted restart is put off for what is under way. */
 #define RESTART_LIMIT 5000
 
+static const char *const kind_names[] = {
+	[EV_WORKER_PUBLISHER] = "publisher",
+	[EV_WORKER_POLLER] = "poller",
+};
+
 /* In kB. */
 #define MAX_DECODING_MEMORY 65536
 
-static EvDatabase *me = NULL;
+/* What there is to do; whose database, and which of its workers this is. */
+static EvWorkerTask task;
+static EvDatabase *database = NULL;
+static EvWorker *me = NULL;
 static EvLeaveCallback before_leaving = NULL;
 
 static WaitEventSet *all_events = NULL;
@@ -160,11 +169,12 @@ ev_worker_settled(void)
 void
 ev_worker_check_requests(void)
 {
-	if (shutdown_requested || me->holder != 0)
+	if (shutdown_requested || database->holder != 0)
 		ev_worker_leave();
 	CHECK_FOR_INTERRUPTS();
-	if (pg_atomic_read_u32(&me->recheck) != 0 &&
-		pg_atomic_exchange_u32(&me->recheck, 0) != 0)
+	if (task.kind == EV_WORKER_PUBLISHER &&
+		pg_atomic_read_u32(&database->recheck) != 0 &&
+		pg_atomic_exchange_u32(&database->recheck, 0) != 0)
 		ev_worker_want_restart();
 	if (restart_wanted && ev_instant_now() >= restart_deadline)
 		ev_worker_leave_and_come_back();
@@ -200,7 +210,8 @@ static void
 release_entry(int code, Datum arg)
 {
 	if (code != 0 && !error_recorded)
-		ev_shared_set_error(me, "the publisher was ended; see the server's log");
+		ev_shared_set_error(me, psprintf("the %s was ended; see the server's log",
+										 kind_names[task.kind]));
 	SpinLockAcquire(&me->mutex);
 	me->latch = NULL;
 	me->pid = 0;
@@ -211,14 +222,27 @@ release_entry(int code, Datum arg)
 	ev_shared_wake_launcher();
 }
 
-/* Takes the database's entry; false: another worker has it. */
+/* Which worker this is to be; NULL: there is no need of it anymore. */
+static EvWorker *
+find_entry(void)
+{
+	EvOutboxEntry *outbox;
+
+	database = ev_shared_find(task.datid);
+	if (database == NULL || task.kind == EV_WORKER_PUBLISHER)
+		return database ? &database->publisher : NULL;
+	outbox = ev_shared_outbox_find(task.datid, task.relid);
+	return outbox ? &outbox->poller : NULL;
+}
+
+/* Takes the worker's entry; false: another process has it. */
 static bool
-claim_entry(Oid datid)
+claim_entry(void)
 {
 	bool		claimed = false;
 
-	me = ev_shared_get(datid);
-	if (me == NULL)
+	me = find_entry();
+	if (me == NULL || database->holder != 0)
 		return false;
 	SpinLockAcquire(&me->mutex);
 	if (me->pid == 0)
@@ -277,26 +301,34 @@ create_wait_events(void)
 }
 
 /*
- * Makes the process a worker of the database: first thing in an entry point.
- * Leaves if there is one already.
+ * Makes the process the worker that the launcher wants: first thing in an
+ * entry point.  Leaves if there is one already.  Returns the database's entry.
  */
 EvDatabase *
-ev_worker_start(Oid datid)
+ev_worker_start(void)
 {
 	ev_worker_take_signals();
-	if (!claim_entry(datid))
+	memcpy(&task, MyBgworkerEntry->bgw_extra, sizeof(task));
+	if (!claim_entry())
 		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(datid, InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(task.datid, InvalidOid, 0);
 	override_settings();
 	create_wait_events();
-	return me;
+	return database;
+}
+
+/* What the worker is there for. */
+const EvWorkerTask *
+ev_worker_task(void)
+{
+	return &task;
 }
 
 /* The name of the worker's database, as it was when the worker started. */
 const char *
 ev_worker_database(void)
 {
-	return MyBgworkerEntry->bgw_extra;
+	return NameStr(task.database);
 }
 
 /* ---------------------------------------------------------------------
@@ -334,6 +366,13 @@ ev_worker_wait(void)
 	wait_for(all_events, FALLBACK_POLL);
 }
 
+/* Waits for anything at all, or so many ms. */
+void
+ev_worker_wait_for(long timeout_ms)
+{
+	wait_for(all_events, timeout_ms);
+}
+
 /* Waits without the latch; what set it is seen at the next wait. */
 void
 ev_worker_wait_deaf(long timeout_ms)
@@ -364,7 +403,7 @@ ev_worker_show(EvState state, const char *reason)
 	if (state != EV_STATE_CATCHING_UP && (state != logged || reason != NULL))
 	{
 		ereport(LOG,
-				(errmsg("publisher of database \"%s\" is now %s",
+				(errmsg("%s of database \"%s\" is now %s", kind_names[task.kind],
 						ev_worker_database(), ev_shared_state_name(state)),
 				 reason ? errdetail_internal("%s", reason) : 0));
 		logged = state;

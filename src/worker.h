@@ -11,12 +11,22 @@
 #include "compat.h"
 #include "shared.h"
 
+/* What the launcher tells a worker, in bgw_extra. */
+typedef struct EvWorkerTask
+{
+	NameData	database;		/* its name when the worker was started */
+	Oid			datid;
+	EvWorkerKind kind;
+	Oid			relid;			/* of a poller's outbox */
+} EvWorkerTask;
+
 /* Called last thing before the process leaves by itself. */
 typedef void (*EvLeaveCallback) (void);
 
 extern void ev_worker_take_signals(void);
 extern bool ev_worker_shutdown_requested(void);
-extern EvDatabase *ev_worker_start(Oid datid);
+extern EvDatabase *ev_worker_start(void);
+extern const EvWorkerTask *ev_worker_task(void);
 extern const char *ev_worker_database(void);
 extern void ev_worker_record_error(void);
 
@@ -30,6 +40,7 @@ extern void ev_worker_check_requests(void);
 
 extern void ev_worker_watch(int fd);
 extern void ev_worker_wait(void);
+extern void ev_worker_wait_for(long timeout_ms);
 extern void ev_worker_wait_deaf(long timeout_ms);
 
 extern void ev_worker_show(EvState state, const char *reason);
