@@ -5,8 +5,8 @@
  *
  * DROP, RENAME, SET TABLESPACE and copying of a database fail while anybody
  * is connected to it, and nothing asks a worker to leave.  So before such a
- * command runs we ask ours: a hold in shared memory makes the publisher go and
- * keeps the launcher from starting another.  The hold ends with the command,
+ * command runs we ask ours: a hold in shared memory makes our workers go and
+ * keeps the launcher from starting others.  The hold ends with the command,
  * or with the life of its backend.  Only a command that its user may give has
  * that effect.
  *
@@ -17,6 +17,8 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <signal.h>
 
 #include "access/xlog.h"
 #include "catalog/dependency.h"
@@ -43,6 +45,7 @@
 #include "horizon.h"
 #include "own_table.h"
 #include "shared.h"
+#include "shared_outbox.h"
 
 /* How long, in ms, a command waits for our processes. */
 #define WAIT_LIMIT 5000
@@ -126,12 +129,39 @@ release_hold(EvDatabase *entry)
 {
 	SpinLockAcquire(&entry->mutex);
 	if (entry->holder == MyProcPid)
-	{
 		entry->holder = 0;
-		entry->restart_at = 0;
-	}
 	SpinLockRelease(&entry->mutex);
+	ev_shared_start_soon(&entry->publisher);
 	ev_shared_wake_launcher();
+}
+
+static void
+end_process(EvWorker *worker)
+{
+	SpinLockAcquire(&worker->mutex);
+	if (worker->pid != 0)
+		kill(worker->pid, SIGTERM);
+	SpinLockRelease(&worker->mutex);
+}
+
+/* Asks all the database's workers to leave; false: it has none. */
+static bool
+end_workers(EvDatabase *entry)
+{
+	bool		found = entry->publisher.pid != 0;
+	EvOutboxEntry *outbox;
+
+	ev_shared_wake(&entry->publisher);
+	for (int i = 0; (outbox = ev_shared_outbox_entry(i)) != NULL; i++)
+	{
+		if (outbox->datid != entry->datid || outbox->poller.pid == 0)
+			continue;
+		found = true;
+
+		/* It may be waiting for a remote server, deaf to its latch. */
+		end_process(&outbox->poller);
+	}
+	return found;
 }
 
 /*
@@ -147,9 +177,8 @@ hold_database(EvDatabase *entry)
 	{
 		if (try_hold(entry))
 		{
-			if (entry->pid == 0)
+			if (!end_workers(entry))
 				break;
-			ev_shared_wake(entry);
 		}
 		wait_a_little();
 	}
@@ -204,9 +233,9 @@ everything_is_published(void)
 
 	/* The publisher reads what is flushed, and the locks are in WAL too. */
 	XLogFlush(end);
-	while (entry != NULL && entry->pid != 0 &&
-		   (entry->state == EV_STATE_STREAMING ||
-			entry->state == EV_STATE_CATCHING_UP) &&
+	while (entry != NULL && entry->publisher.pid != 0 &&
+		   (entry->publisher.state == EV_STATE_STREAMING ||
+			entry->publisher.state == EV_STATE_CATCHING_UP) &&
 		   !ev_instant_passed(start, ev_instant_now(), WAIT_LIMIT))
 	{
 		XLogRecPtr	published;

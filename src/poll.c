@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * poll.c
+ *	  Rows of an outbox that are found by asking for them.
+ *
+ * What to publish is told by the rows themselves: those whose column
+ * "published" is 0, or, in a table that has no such column, all that are
+ * there.  No position is remembered, so a row that is committed late, with an
+ * id smaller than others that are published already, is found like any other.
+ *
+ * A batch takes two transactions.  The first reads rows in the order of their
+ * ids and copies them into eventuate.record, where the publisher finds them.
+ * The second, for which the caller waits until Kafka has acknowledged the
+ * copies, marks the rows as published, or deletes them.
+ *
+ * Promises: a row is marked only when its record is acknowledged; a crash
+ * between the two transactions sends a batch again and loses nothing.  The
+ * table is read and written as its owner, with the owner's user mappings, in
+ * a context from which no code of the owner's gets back to us.  Nothing takes
+ * longer than TIMEOUT.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "copy_record.h"
+#include "dead_letter.h"
+#include "outbox.h"
+#include "owner.h"
+#include "poll.h"
+#include "row.h"
+#include "shared_outbox.h"
+
+/* In ms: no statement takes longer, whatever has become of a remote server. */
+#define TIMEOUT 30000
+
+/* A table that is being read or marked. */
+typedef struct Polled
+{
+	Relation	relation;
+	const EvOutbox *outbox;
+	char	   *name;			/* qualified and quoted */
+	char	   *key;			/* quoted names of columns; ... */
+	char	   *published;		/* ... NULL: the table has none */
+} Polled;
+
+/*
+ * Is the table an outbox that is to be polled?  Says in ms how often.  Not in
+ * a transaction.
+ */
+bool
+ev_poll_is_wanted(Oid relid, int64 *interval)
+{
+	Relation	relation;
+	const EvOutbox *outbox = NULL;
+	bool		wanted = false;
+
+	StartTransactionCommand();
+	if (OidIsValid(get_extension_oid("eventuate", true)) &&
+		ev_outbox_is_polled(relid))
+	{
+		relation = try_relation_open(relid, AccessShareLock);
+		if (relation != NULL)
+		{
+			outbox = ev_outbox_find(relation);
+			wanted = outbox != NULL;
+			if (wanted)
+				*interval = outbox->label.poll_interval;
+			relation_close(relation, AccessShareLock);
+		}
+	}
+	CommitTransactionCommand();
+	return wanted;
+}
+
+static char *
+column_name(const Polled *polled, AttrNumber number)
+{
+	return number == 0 ? NULL :
+		pstrdup(quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(polled->relation),
+													   number - 1)->attname)));
+}
+
+/* The column that tells rows apart. */
+static EvColumn
+key_column(const EvOutbox *outbox)
+{
+	return outbox->columns[EV_COLUMN_DBID] != 0 ? EV_COLUMN_DBID : EV_COLUMN_ID;
+}
+
+/* Locks the table and finds out what it is made of.  Throws if it cannot be. */
+static void
+open_table(Oid relid, Polled *polled)
+{
+	const EvOutbox *outbox;
+
+	polled->relation = relation_open(relid, AccessShareLock);
+	polled->outbox = outbox = ev_outbox_find(polled->relation);
+	if (outbox == NULL || outbox->problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" cannot be polled: %s",
+						RelationGetRelationName(polled->relation),
+						outbox ? outbox->problem : "it is not attached")));
+	polled->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(polled->relation)),
+											  RelationGetRelationName(polled->relation));
+	polled->key = column_name(polled, outbox->columns[key_column(outbox)]);
+	polled->published = column_name(polled, outbox->columns[EV_COLUMN_PUBLISHED]);
+	if (polled->key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" cannot be polled: it has no column for the id",
+						RelationGetRelationName(polled->relation))));
+}
+
+/* Runs a command as the table's owner, within the time limit. */
+static void
+run_as_owner(const Polled *polled, const char *command, int param_count,
+			 Oid type, Datum value, int expected)
+{
+	EvOwner		saved;
+	int			result;
+
+	ev_owner_assume(polled->relation->rd_rel->relowner, &saved);
+	enable_timeout_after(STATEMENT_TIMEOUT, TIMEOUT);
+	result = SPI_execute_with_args(command, param_count, &type, &value, NULL,
+								   false, 0);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	ev_owner_resume(&saved);
+	if (result != expected)
+		elog(ERROR, "could not execute \"%s\": %s", command,
+			 SPI_result_code_string(result));
+}
+
+static void
+begin(void)
+{
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+
+	/* A remote transaction is committed here, too. */
+	enable_timeout_after(STATEMENT_TIMEOUT, TIMEOUT);
+	CommitTransactionCommand();
+	disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+/* A row that cannot be a message, with what could be read of it. */
+static void
+bury(const EvRow *row)
+{
+	EvOrigin	origin = {0};
+	EvSpooled	refused = {.message = row->message};
+
+	refused.error = psprintf("%s cannot be published: %s", row->name, row->reason);
+	ev_dead_letter_store(&refused, &origin, 0, 0);
+}
+
+/* Copies the rows that SPI has found, as the owner of eventuate.record. */
+static void
+copy_rows(const Polled *polled, EvBatch *batch)
+{
+	SPITupleTable *table = SPI_tuptable;
+	uint64		count = SPI_processed;
+	EvOutbox	outbox = *polled->outbox;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "eventuate polled row",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	EvOwner		saved;
+
+	ev_outbox_map_columns(&outbox, table->tupdesc);
+	for (uint64 i = 0; i < count; i++)
+	{
+		MemoryContext row_context;
+		EvRow		row;
+		EvRowKind	kind;
+
+		CHECK_FOR_INTERRUPTS();
+		row_context = AllocSetContextCreate(context, "eventuate polled row",
+											ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(row_context);
+		kind = ev_row_read(&outbox, RelationGetRelationName(polled->relation),
+						   table->tupdesc, table->vals[i], &row);
+		if (kind == EV_ROW_MALFORMED)
+		{
+			bury(&row);
+			batch->malformed++;
+			ev_shared_outbox_count_malformed(outbox.relid, row.reason);
+		}
+		else if (kind == EV_ROW_MESSAGE)
+		{
+			ev_owner_assume(ev_copy_owner(), &saved);
+			ev_copy_record(&row.message);
+			ev_owner_resume(&saved);
+		}
+		MemoryContextSwitchTo(context);
+		MemoryContextDelete(row_context);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+/* Keeps what tells the rows that SPI has found apart from others. */
+static void
+keep_keys(const Polled *polled, EvBatch *batch)
+{
+	AttrNumber	number = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(TupleDescAttr(RelationGetDescr(polled->relation), polled->outbox->columns[key_column(polled->outbox)] - 1)->attname));
+	Oid			type = SPI_gettypeid(SPI_tuptable->tupdesc, number);
+	Datum	   *keys = palloc(sizeof(Datum) * SPI_processed);
+	int16		length;
+	bool		by_value;
+	char		align;
+	bool		isnull;
+	MemoryContext old_context;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		keys[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+								number, &isnull);
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	batch->keys_type = get_array_type(type);
+	old_context = MemoryContextSwitchTo(batch->context);
+	batch->keys = PointerGetDatum(construct_array(keys, SPI_processed, type,
+												  length, by_value, align));
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * Copies the rows that come first of those that are not published, and keeps
+ * in the batch, which is empty, what to do once that is acknowledged.  Not in
+ * a transaction.
+ */
+void
+ev_poll_copy(Oid relid, EvBatch *batch)
+{
+	Polled		polled;
+	char	   *command;
+	int			count;
+
+	Assert(batch->count == 0);
+	MemoryContextReset(batch->context);
+	batch->malformed = 0;
+	begin();
+	open_table(relid, &polled);
+	command = psprintf("SELECT * FROM %s WHERE %s IS NOT NULL%s%s%s ORDER BY %s LIMIT %d",
+					   polled.name, polled.key,
+					   polled.published ? " AND " : "",
+					   polled.published ? polled.published : "",
+					   polled.published ? " = 0" : "",
+					   polled.key, EV_POLL_BATCH);
+	run_as_owner(&polled, command, 0, InvalidOid, (Datum) 0, SPI_OK_SELECT);
+	count = SPI_processed;
+	if (count > 0)
+	{
+		keep_keys(&polled, batch);
+		copy_rows(&polled, batch);
+	}
+	relation_close(polled.relation, NoLock);
+	end();
+	batch->count = count;
+	batch->end_lsn = XactLastCommitEnd;
+}
+
+/*
+ * Marks the rows of a batch as published, or deletes them: Kafka has
+ * acknowledged them.  The batch is empty then.  Not in a transaction.
+ */
+void
+ev_poll_mark(Oid relid, EvBatch *batch)
+{
+	Polled		polled;
+	char	   *command;
+
+	begin();
+	open_table(relid, &polled);
+	command = polled.published ?
+		psprintf("UPDATE %s SET %s = 1 WHERE %s = 0 AND %s = ANY ($1)",
+				 polled.name, polled.published, polled.published, polled.key) :
+		psprintf("DELETE FROM %s WHERE %s = ANY ($1)", polled.name, polled.key);
+	run_as_owner(&polled, command, 1, batch->keys_type, batch->keys,
+				 polled.published ? SPI_OK_UPDATE : SPI_OK_DELETE);
+	relation_close(polled.relation, NoLock);
+	end();
+	ev_shared_outbox_count(relid, batch->count - batch->malformed,
+						   GetCurrentTimestamp());
+	batch->count = 0;
+}
