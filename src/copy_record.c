@@ -20,7 +20,6 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
@@ -30,17 +29,27 @@
 #include "copy_record.h"
 #include "insert.h"
 #include "message.h"
+#include "own_table.h"
 #include "record_json.h"
 #include "shared.h"
 
-/* Whoever owns eventuate.record: the one to copy as. */
+/*
+ * Whoever owns eventuate.record: the one to copy as.  Throws if the table that
+ * came with the extension is not there.
+ */
 Oid
 ev_copy_owner(void)
 {
-	Relation	record = table_openrv(makeRangeVar("eventuate", "record", -1),
-									  RowExclusiveLock);
-	Oid			owner = record->rd_rel->relowner;
+	Oid			relid = ev_own_table("record");
+	Relation	record;
+	Oid			owner;
 
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"eventuate.record\" is not that of the extension")));
+	record = table_open(relid, RowExclusiveLock);
+	owner = record->rd_rel->relowner;
 	table_close(record, NoLock);
 	return owner;
 }
