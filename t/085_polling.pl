@@ -73,7 +73,7 @@ $remote->safe_psql('postgres', q{INSERT INTO message (id, destination, headers, 
 $remote->safe_psql('postgres', (insert($remote, 'polled', 'f'))[0]);
 is((payloads(wait_for_records($kafka, 'polled', 6)))[-1], 'f', 'behind a row that cannot be a message others flow');
 wait_for_query($node, 'postgres', q{SELECT message_id || ': ' || reason FROM eventuate.dead_letter},
-	q{e: row "e" of table "remote" cannot be published: headers are not valid JSON});
+	q{e: row "e" of table "remote" cannot be published: headers are not a JSON object});
 $remote->poll_query_until('postgres', 'SELECT count(*) = 0 FROM message WHERE published = 0') or die;
 
 # Ended between publishing and marking: sent again, not lost.
