@@ -41,6 +41,15 @@ static XLogRecPtr saved = InvalidXLogRecPtr;
 static uint64 saved_acknowledged = 0;
 static EvInstant saved_at = 0;
 
+/* What will be known once "behind" is confirmed; 0: nothing is on its way. */
+static Datum snapshot = (Datum) 0;
+static XLogRecPtr behind = InvalidXLogRecPtr;
+
+/* How much was acknowledged when it was taken, and for the one stored last. */
+static uint64 taken = 0;
+static uint64 stored = 0;
+static EvInstant stored_at = 0;
+
 /* Begins at "lsn", where the slot that was just opened is confirmed. */
 void
 ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn)
@@ -103,30 +112,35 @@ ev_confirm(EvInstant now, TimestampTz end_seen_at)
 }
 
 /*
+ * Takes a snapshot, to be stored when every message that it sees is confirmed.
+ * Not where it would be the same: an idle database writes nothing.
+ */
+static void
+take_snapshot(void)
+{
+	if (snapshot != (Datum) 0)
+		pfree(DatumGetPointer(snapshot));
+	snapshot = (Datum) 0;
+	if (ev_delivery_acknowledged() == stored)
+		return;
+	taken = ev_delivery_acknowledged();
+	snapshot = ev_progress_current_snapshot();
+	behind = ev_horizon_inserted();
+}
+
+/*
  * Stores now and then a snapshot of which every message is acknowledged: what
- * is known if the slot is ever lost.  An idle database writes nothing.  Not
- * in a transaction.
+ * is known if the slot is ever lost.  Not in a transaction.
  */
 void
 ev_confirm_store_progress(EvInstant now)
 {
-	static Datum snapshot = (Datum) 0;
-	static XLogRecPtr behind = InvalidXLogRecPtr;
-	static uint64 stored = 0;
-	static uint64 taken = 0;
-	static EvInstant stored_at = 0;
 	TimeLineID	timeline;
 
-	if (snapshot == (Datum) 0)
-	{
-		if (ev_delivery_acknowledged() == stored ||
-			now - stored_at < PROGRESS_INTERVAL * INT64CONST(1000))
-			return;
-		taken = ev_delivery_acknowledged();
-		snapshot = ev_progress_current_snapshot();
-		behind = ev_horizon_inserted();
-	}
-	if (confirmed < behind)
+	if (snapshot == (Datum) 0 &&
+		now - stored_at >= PROGRESS_INTERVAL * INT64CONST(1000))
+		take_snapshot();
+	if (snapshot == (Datum) 0 || confirmed < behind)
 		return;
 	ev_horizon(&timeline);
 	if (ev_progress_store(snapshot, timeline))
@@ -134,4 +148,23 @@ ev_confirm_store_progress(EvInstant now)
 	pfree(DatumGetPointer(snapshot));
 	snapshot = (Datum) 0;
 	stored_at = now;
+}
+
+/*
+ * Before the process leaves: what is committed now is to be stored as soon as
+ * it is confirmed.  Not in a transaction.
+ */
+void
+ev_confirm_hurry_progress(void)
+{
+	take_snapshot();
+	if (snapshot != (Datum) 0)
+		XLogFlush(behind);
+}
+
+/* Is something still to be confirmed before it can be stored? */
+bool
+ev_confirm_progress_pending(void)
+{
+	return snapshot != (Datum) 0;
 }

@@ -56,6 +56,7 @@
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
 #define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
 #define STALL_GRACE 5000		/* for an acknowledgement */
+#define FINISH_GRACE 1000		/* for what is published before leaving */
 #define SETTLED_AFTER 30000		/* publishing for so long is a success */
 
 /* How many records are read before the rest of the loop has its turn. */
@@ -379,6 +380,27 @@ read_some(void)
 	return true;
 }
 
+/*
+ * Before leaving for who knows how long, and perhaps without the slot: what is
+ * committed now is published and remembered, where that takes no time.
+ */
+static void
+finish(void)
+{
+	EvInstant	start = ev_instant_now();
+
+	drain();
+	ev_confirm_hurry_progress();
+	while (ev_confirm_progress_pending() && ev_delivery_failure() == NULL &&
+		   !ev_instant_passed(start, ev_instant_now(), FINISH_GRACE))
+	{
+		if (!read_some())
+			ev_worker_wait();
+		turn();
+	}
+	drain();
+}
+
 /* Publishes for ever. */
 static void
 publish(void)
@@ -396,7 +418,7 @@ publish(void)
 		MemoryContextSwitchTo(context);
 		if (ev_worker_restart_wanted())
 		{
-			drain();
+			finish();
 			ev_worker_leave_and_come_back();
 		}
 		if (ev_delivery_failure() != NULL)
