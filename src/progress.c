@@ -107,6 +107,7 @@ read_row(EvProgress *progress)
 				 errhint("Drop the extension and create it again.")));
 	progress->snapshot = copy_snapshot(result_column(1, &isnull));
 	progress->timeline = (TimeLineID) DatumGetInt64(result_column(2, &isnull));
+	progress->recovering = !isnull && progress->timeline == 0;
 	if (isnull)
 		progress->timeline = 0;
 	progress->database = DatumGetObjectId(result_column(3, &isnull));

@@ -15,6 +15,8 @@ typedef struct EvProgress
 	Datum		snapshot;		/* pg_snapshot: what it sees is published; 0:
 								 * taken over by somebody */
 	TimeLineID	timeline;		/* on which the slot was made; 0: none yet */
+	bool		recovering;		/* the slot was lost, and there is no other
+								 * yet */
 	Oid			database;		/* whose progress this is */
 	bool		paused;
 	bool		wal_messages;	/* some were sent with send_mode = wal */

@@ -469,7 +469,7 @@ check_permission(void)
 	if (progress.database != MyDatabaseId)
 		rest(EV_STATE_STOPPED,
 			 "database was copied; call eventuate_resume() if its messages are to be published from here");
-	without_slot = progress.timeline != 0 &&
+	without_slot = (progress.timeline != 0 || progress.recovering) &&
 		ev_slot_status() == EV_SLOT_MISSING;
 	if (progress.paused)
 		rest(EV_STATE_PAUSED, NULL);

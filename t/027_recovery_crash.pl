@@ -51,6 +51,8 @@ lose_slot();
 prepare('a');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 waits_for('a');
+$node->safe_psql('postgres', q{SELECT eventuate_send('round', 'of an earlier round', 'k')});
+wait_for_query($node, 'postgres', 'SELECT timeline FROM eventuate.progress', 0);
 prepare('b', q{SELECT eventuate_send('last', 'of the last round', 'k')});
 finish('a');
 waits_for('b');
@@ -65,6 +67,8 @@ wait_until('another publisher', sub {
 });
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), 0,
 	'there is no slot before all of that is acknowledged');
+wait_for_state($node, 'postgres', 'waiting');
+like(stat_of($node, 'last_error'), qr/there is no replication slot/, 'and the view says so');
 $kafka->start;
 wait_for_state($node, 'postgres', 'streaming');
 $node->safe_psql('postgres', q{SELECT eventuate_send('last', 'then', 'k')});
