@@ -1,0 +1,40 @@
+# A standby whose clock is a day behind its primary's: once promoted it gives
+# ids that ascend from those it has replayed.
+
+use strict;
+use warnings;
+
+use lib 't';
+use Eventuate;
+
+my ($libfaketime) = glob '/usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1';
+die "libfaketime is missing: script/dependencies test\n" unless $libfaketime;
+
+my $kafka = mock_kafka();
+my $primary = new_node('primary', kafka => $kafka);
+wait_for_state($primary, 'postgres', 'streaming');
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+{
+	local $ENV{LD_PRELOAD} = $libfaketime;
+	local $ENV{FAKETIME} = '-1d';
+	local $ENV{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
+	$standby->start;
+}
+cmp_ok($standby->safe_psql('postgres', q{SELECT now() < (pg_control_checkpoint()).checkpoint_time}), 'eq', 't',
+	'the clock of the standby is behind');
+
+# The last id is later than any checkpoint.
+my $last = $primary->safe_psql('postgres', q{SELECT eventuate_send('topic', 'by the primary', 'k')});
+wait_caught_up($primary);
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$primary->stop('immediate');
+$standby->promote;
+wait_for_state($standby, 'postgres', 'streaming');
+my $next = $standby->safe_psql('postgres', q{SELECT eventuate_send('topic', 'by the standby', 'k')});
+cmp_ok($next, 'gt', $last, 'ids ascend over the failover');
+wait_caught_up($standby);
+is((consume($kafka, 'topic'))[-1]{value} =~ /by the standby/, 1, 'and messages flow');
+
+done_testing();
