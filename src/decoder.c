@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "replication/logical.h"
 #include "replication/origin.h"
 #include "replication/output_plugin.h"
@@ -36,6 +37,7 @@
 #include "outbox.h"
 #include "record_json.h"
 #include "row.h"
+#include "slot.h"
 #include "wal_message.h"
 
 /* State of one decoding session. */
@@ -87,12 +89,32 @@ read_options(Decoder *decoder, List *options)
 	}
 }
 
+/*
+ * Who else reads the publisher's slot takes messages from it, and one that he
+ * makes begins too late: both would lose messages without a trace.
+ */
+static void
+refuse_publishers_slot(LogicalDecodingContext *ctx)
+{
+	const char *name = NameStr(ctx->slot->data.name);
+
+	if (publisher_sink != NULL || IsBinaryUpgrade ||
+		strcmp(name, ev_slot_name(MyDatabaseId)) != 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_RESERVED_NAME),
+			 errmsg("replication slot \"%s\" is for the publisher of this database only",
+					name),
+			 errhint("Create a slot with another name to look at messages.")));
+}
+
 static void
 decoder_startup(LogicalDecodingContext *ctx, OutputPluginOptions *options,
 				bool is_init)
 {
 	Decoder    *decoder = palloc0(sizeof(Decoder));
 
+	refuse_publishers_slot(ctx);
 	decoder->row_context = AllocSetContextCreate(ctx->context,
 												 "eventuate decoded row",
 												 ALLOCSET_DEFAULT_SIZES);

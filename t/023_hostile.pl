@@ -102,6 +102,20 @@ is($node->safe_psql('postgres', 'SELECT reason FROM eventuate.dead_letter'),
 	'rows that recovery cannot read are dead letters');
 unlike(slurp_file($node->logfile), qr/terminated by signal/, 'nobody has crashed');
 
+# The publisher's slot read by somebody else, or made by him: messages would be
+# missing, and nobody would know.
+$node->safe_psql('postgres', q{SELECT eventuate_pause()});
+wait_for_state($node, 'postgres', 'paused');
+$node->safe_psql('postgres', q{SELECT eventuate_send('slot', 'unread', 'k')});
+my $slot = stat_of($node, 'slot_name');
+reserved("SELECT * FROM pg_logical_slot_get_changes('$slot', NULL, NULL)", 'read');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
+reserved("SELECT pg_create_logical_replication_slot('$slot', 'eventuate')", 'made');
+$node->safe_psql('postgres', q{SELECT eventuate_resume()});
+wait_for_state($node, 'postgres', 'streaming');
+wait_caught_up($node);
+is_deeply([ payloads(consume($kafka, 'slot')) ], ['unread'], 'nobody takes messages from the publisher');
+
 # A slot of ours that the extension left behind; a slot that is not ours.
 my $oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'postgres'});
 $node->safe_psql('postgres', q{ALTER SYSTEM SET eventuate.databases = ''});
@@ -123,3 +137,14 @@ wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_activity WHERE 
 is($node->safe_psql('other', 'SELECT count(*) FROM pg_replication_slots'), 1, 'nor dropped');
 
 done_testing();
+
+# What nobody but the publisher may do with its slot.
+sub reserved
+{
+	my ($sql, $what) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', $sql);
+
+	like($err, qr/replication slot "eventuate_\d+" is for the publisher of this database only/,
+		"the publisher's slot is $what by nobody else");
+	return;
+}
