@@ -89,16 +89,19 @@ random_node(void)
 /*
  * Where stamps begin: behind those of before, also if the clock was set back
  * while the server was down.  What tells is the last checkpoint, in whole
- * seconds; after a crash, ids may have been given later than that.
+ * seconds; after a crash, ids may have been given later than that.  While the
+ * clock is right it is what counts: stamps that run ahead of it would meet
+ * those of the next start.
  */
 static uint64
 first_stamp(void)
 {
 	bool		valid;
 	ControlFileData *control = get_controlfile(DataDir, &valid);
+	uint64		now_ms = (uint64) ev_epoch_ms(GetCurrentTimestamp());
 	uint64		stamp = 0;
 
-	if (valid)
+	if (valid && now_ms < (uint64) control->checkPointCopy.time * 1000)
 		stamp = ((uint64) control->checkPointCopy.time + 1) * 1000 << 16;
 	pfree(control);
 	return stamp;
