@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 
+#include "compat.h"
 #include "insert.h"
 
 /* How an argument's bytes are to be got at. */

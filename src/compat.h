@@ -30,6 +30,11 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+/* Before 16 part of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* A transactional logical message; returns the end of it. */
 static inline XLogRecPtr
 ev_log_message_compat(const char *prefix, const char *content, size_t size)
