@@ -24,6 +24,12 @@ BEGIN
 END
 $$;
 
+-- Who has ended and who is running, as labels of outboxes keep it.
+CREATE FUNCTION eventuate.this_moment() RETURNS text
+	AS 'MODULE_PATHNAME', 'this_moment'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION eventuate.this_moment() FROM PUBLIC;
+
 -- An id as eventuate_send() gives it; for rows that are inserted by hand.
 CREATE FUNCTION eventuate.next_id() RETURNS text
 	AS 'MODULE_PATHNAME', 'next_id'
@@ -87,7 +93,8 @@ BEGIN
 								  CASE WHEN found.has_dbid THEN ', outbox_id => ...' END);
 			CONTINUE;
 		END IF;
-		EXECUTE format('SECURITY LABEL FOR eventuate ON TABLE eventuate.%I IS %L', found.relname, '{"format": "eventuate"}');
+		EXECUTE format('SECURITY LABEL FOR eventuate ON TABLE eventuate.%I IS %L', found.relname,
+					   format('{"format": "eventuate", "since": %s}', eventuate.this_moment()));
 		IF NOT found.trusted THEN
 			RAISE WARNING '"%", which belongs to role "%", is an outbox now', name, found.owner
 				USING DETAIL = 'What is inserted there is published to Kafka, to topics that the rows name.';
@@ -282,7 +289,7 @@ REVOKE ALL ON FUNCTION eventuate.stat_outboxes() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION eventuate.stat_outboxes() TO pg_monitor;
 
 CREATE VIEW @extschema@.pg_stat_eventuate_outbox AS
-	SELECT relid, schemaname, relname, format, reader, options - ARRAY['format', 'reader', 'since'] AS options,
+	SELECT relid, schemaname, relname, format, reader, options - ARRAY['format', 'reader', 'since', 'earlier'] AS options,
 		messages, malformed, last_message_time, state, last_error, last_error_time
 	FROM eventuate.stat_outboxes();
 REVOKE ALL ON @extschema@.pg_stat_eventuate_outbox FROM PUBLIC;

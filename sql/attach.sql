@@ -133,6 +133,9 @@ SELECT eventuate_attach('odd', 'raw', columns => '{"value": "nothing"}');
 SELECT eventuate_attach('odd', 'raw', columns => '{"no_such": "topic"}');
 SELECT eventuate_attach('odd', 'raw', columns => '["topic"]');
 SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": null, "topic": null}', topic => 't', topics => '(');
+SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": null, "topic": null}', topic => 't', topics => '(a*)*\1');
+SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": null, "topic": null}', topic => 't', topics => repeat('t|', 5000));
+SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": null, "topic": null}', topic => 'a b');
 SELECT eventuate_attach('odd', 'eventuate');
 SELECT eventuate_attach('odd', 'eventuate', outbox_id => -1);
 SELECT eventuate_attach('outbox', 'debezium', placements => '{"nothing": "h"}');
@@ -148,6 +151,43 @@ CREATE TABLE poisoned (id text, destination text, headers text, payload text);
 INSERT INTO poisoned VALUES ('1', 'a', '{"ID":"1"}', ''), ('2', 'a', 'none', '');
 SELECT eventuate_attach('poisoned', 'eventuate', publish_existing => true);
 INSERT INTO poisoned VALUES ('1', 'a', '{"ID":"1"}', '');
+
+-- What is detached is no outbox, whatever else it was; a long label is one
+SELECT eventuate_detach('eventuate.message');
+SELECT eventuate_send('c', '{}');
+SELECT eventuate_attach('eventuate.message', 'eventuate', topics => 'c|' || (SELECT string_agg(md5(n::text), '|') FROM generate_series(1, 300) AS n));
+BEGIN;
+SELECT eventuate_send('c', 'sent', 'k') IS NOT NULL;
+SELECT eventuate_send('d', 'not allowed', 'k') IS NOT NULL;
+COMMIT;
+SELECT regexp_replace(data, '[0-9a-f]{16}-[0-9a-f]{16}|\w{3}, \d+ \w{3} \d+ [\d:]+ GMT', '...', 'g') FROM published;
+ALTER TABLE eventuate.record SET UNLOGGED;
+CREATE TABLE logged (topic text, value text);
+SELECT eventuate_attach('logged', 'raw');
+ALTER TABLE logged SET UNLOGGED;
+SELECT eventuate_detach('logged');
+ALTER TABLE logged SET UNLOGGED;
+
+-- Partitions are logged and here
+CREATE FOREIGN DATA WRAPPER regress_elsewhere;
+CREATE SERVER regress_elsewhere FOREIGN DATA WRAPPER regress_elsewhere;
+CREATE TABLE mixed (topic text, value text) PARTITION BY LIST (topic);
+CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES IN ('far') SERVER regress_elsewhere;
+SELECT eventuate_attach('mixed', 'raw');
+ALTER TABLE mixed DETACH PARTITION mixed_far;
+CREATE UNLOGGED TABLE mixed_sub PARTITION OF mixed DEFAULT;
+SELECT eventuate_attach('mixed', 'raw');
+ALTER TABLE mixed_sub SET LOGGED;
+SELECT eventuate_attach('mixed', 'raw');
+ALTER TABLE mixed_sub SET UNLOGGED;
+ALTER TABLE mixed ATTACH PARTITION mixed_far FOR VALUES IN ('far');
+CREATE FOREIGN TABLE mixed_away PARTITION OF mixed FOR VALUES IN ('away') SERVER regress_elsewhere;
+CREATE UNLOGGED TABLE mixed_fast PARTITION OF mixed FOR VALUES IN ('fast');
+CREATE TABLE mixed_b PARTITION OF mixed FOR VALUES IN ('b') PARTITION BY LIST (value);
+CREATE UNLOGGED TABLE mixed_bc PARTITION OF mixed_b DEFAULT;
+SELECT eventuate_detach('mixed');
+CREATE UNLOGGED TABLE mixed_bc PARTITION OF mixed_b DEFAULT;
+DROP FOREIGN DATA WRAPPER regress_elsewhere CASCADE;
 
 -- Whose table it is, and to whom it is granted
 CREATE ROLE regress_owner;
@@ -179,5 +219,5 @@ SELECT pg_drop_replication_slot('regress_attach');
 DROP EXTENSION eventuate CASCADE;
 DROP SCHEMA orders CASCADE;
 DROP VIEW published;
-DROP TABLE parted, parted_a, outbox, measurement, odd, unlogged, poisoned;
+DROP TABLE parted, parted_a, outbox, measurement, odd, unlogged, poisoned, logged, mixed;
 DROP TYPE mood, name_of_topic, pair;

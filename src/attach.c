@@ -6,9 +6,8 @@
  * Both lock the table against writers until their transaction ends: so every
  * transaction that writes to the table is wholly before or wholly after, and
  * decoding, which meets the new label at the commit, agrees with it.  For the
- * loss of the slot the label says where that was: rows that the snapshot in
- * "since" sees were there before, of those since only such count as "until"
- * sees.
+ * loss of the slot the label says when that was (moment.c); of a table that is
+ * attached once more also when it was before, until all of that is published.
  *
  * Rows that are there already can be published, too: they are copied, as
  * records, into eventuate.record, in this transaction.  So they come before
@@ -23,7 +22,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -49,6 +47,7 @@
 #include "backlog.h"
 #include "compat.h"
 #include "copy_record.h"
+#include "moment.h"
 #include "outbox.h"
 #include "owner.h"
 #include "progress.h"
@@ -56,9 +55,13 @@
 
 PG_FUNCTION_INFO_V1(eventuate_attach);
 PG_FUNCTION_INFO_V1(eventuate_detach);
+PG_FUNCTION_INFO_V1(this_moment);
 
 /* Keeps writers out; readers, vacuum aside, do not notice. */
 #define LOCK_MODE ShareRowExclusiveLock
+
+/* The longest regular expression for topics, in bytes. */
+#define MAX_TOPICS 10000
 
 /* Arguments of eventuate_attach(). */
 enum
@@ -146,16 +149,6 @@ put_poll_interval(StringInfo json, FunctionCallInfo fcinfo, int arg)
 	appendStringInfo(json, INT64_FORMAT, (int64) interval->time / 1000);
 }
 
-/* This moment, in the form that only counts here. */
-static char *
-this_moment(void)
-{
-	return psprintf("{\"snapshot\": \"%s\", \"system\": \"" UINT64_FORMAT "\", \"database\": %u}",
-					DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
-														ev_progress_snapshot_without_us())),
-					GetSystemIdentifier(), MyDatabaseId);
-}
-
 /* What the arguments say, as a label without its end. */
 static void
 put_arguments(StringInfo json, FunctionCallInfo fcinfo)
@@ -185,33 +178,71 @@ get_label(Oid relid, EvLabel *label, char **text)
 	const char *reason;
 
 	*text = GetSecurityLabel(&address, "eventuate");
-	return *text != NULL && ev_label_parse(*text, label, &reason) &&
-		label->until.snapshot == (Datum) 0;
+	return *text != NULL && ev_label_parse(*text, label, &reason);
+}
+
+/*
+ * May rows of a period be yet to be published?  "published" is eventuate.progress:
+ * who had ended by "until" had ended before anything was running there.
+ */
+static bool
+is_open(const EvPeriod *period, Datum published)
+{
+	if (!ev_moment_counts(&period->until))
+		return false;
+	return published == (Datum) 0 ||
+		DatumGetUInt64(DirectFunctionCall1(pg_snapshot_xmax, period->until.snapshot)) >
+		DatumGetUInt64(DirectFunctionCall1(pg_snapshot_xmin, published));
+}
+
+static void
+put_period(StringInfo list, const EvPeriod *period, Datum published)
+{
+	if (!is_open(period, published))
+		return;
+	appendStringInfoString(list, list->len == 0 ? "[{" : ", {");
+	if (ev_moment_counts(&period->since))
+		appendStringInfo(list, "\"since\": %s, ", ev_moment_print(&period->since));
+	appendStringInfo(list, "\"until\": %s}", ev_moment_print(&period->until));
+}
+
+/* When the table was attached before, as far as that still matters. */
+static void
+put_earlier(StringInfo json, const EvLabel *old)
+{
+	Datum		published = ev_progress_stored_snapshot();
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < old->earlier_count; i++)
+		put_period(&list, &old->earlier[i], published);
+	put_period(&list, &old->period, published);
+	if (list.len == 0)
+		return;
+	begin_member(json, "earlier");
+	appendStringInfo(json, "%s]", list.data);
 }
 
 /*
  * Since when rows count.  A table that is attached again, with other options,
  * is one that was attached before: what it still has to publish stays so.
+ * Where all that is there is copied now, nothing is left of before.
  */
 static void
-put_since(StringInfo json, Oid relid)
+put_since(StringInfo json, Oid relid, bool copies)
 {
 	EvLabel		old;
 	char	   *text;
+	bool		known = !copies && get_label(relid, &old, &text);
+	bool		goes_on = known && ev_label_is_attached(&old);
 
-	if (get_label(relid, &old, &text))
-	{
-		if (!ev_label_counts(&old.since))
-			return;
-		begin_member(json, "since");
-		appendStringInfo(json, "{\"snapshot\": \"%s\", \"system\": \"%s\", \"database\": %u}",
-						 DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
-															 old.since.snapshot)),
-						 old.since.system, old.since.database);
+	if (known)
+		put_earlier(json, &old);
+	if (goes_on && !ev_moment_counts(&old.period.since))
 		return;
-	}
 	begin_member(json, "since");
-	appendStringInfoString(json, this_moment());
+	appendStringInfoString(json, goes_on ? ev_moment_print(&old.period.since) :
+						   ev_moment_now(false));
 }
 
 /* ---------------------------------------------------------------------
@@ -249,14 +280,53 @@ lock_table(Oid relid)
 				 errmsg("table \"%s\" was changed meanwhile", name)));
 }
 
-/* Is the regular expression one?  Throws if not. */
+/*
+ * Is the regular expression one that any topic can be compared with?  One with
+ * back references can take for ever, which the publisher has not got.
+ */
 static void
 check_topics(const EvLabel *label)
 {
-	if (label->topics != NULL)
-		(void) RE_compile_and_execute(cstring_to_text(psprintf("^(?:%s)$", label->topics)),
-									  pstrdup(""), 0, REG_ADVANCED,
-									  C_COLLATION_OID, 0, NULL);
+	text	   *pattern;
+	regex_t    *expression;
+
+	if (label->topics == NULL)
+		return;
+	pattern = cstring_to_text(psprintf("^(?:%s)$", label->topics));
+	if (VARSIZE_ANY_EXHDR(pattern) > MAX_TOPICS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics is too long"),
+				 errdetail("The limit is %d bytes.", MAX_TOPICS)));
+	expression = RE_compile_and_cache(pattern, REG_ADVANCED | REG_NOSUB,
+									  C_COLLATION_OID);
+	if (expression->re_info & REG_UBACKREF)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics must not have back references")));
+}
+
+/* A topic for all rows must be one that Kafka takes. */
+static void
+check_topic(const EvLabel *label)
+{
+	if (label->topic != NULL && strstr(label->topic, "${") == NULL)
+		ev_check_topic(cstring_to_text(label->topic), "topic");
+}
+
+/* Rows that go to another server, or are not logged, would never be seen. */
+static void
+check_partitions(Oid relid, const EvLabel *label)
+{
+	Oid			partition = label->reader == EV_READER_WAL ?
+	ev_outbox_unreadable_partition(relid) : InvalidOid;
+
+	if (OidIsValid(partition))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("partition \"%s\" of \"%s\" cannot be read from the write-ahead log",
+						get_rel_name(partition), get_rel_name(relid)),
+				 errdetail("Foreign and unlogged tables cannot.")));
 }
 
 /* Does the label make sense, and does it fit the table? */
@@ -279,6 +349,8 @@ check_label(Oid relid, const char *text, EvLabel *label)
 						get_rel_name(relid)),
 				 errdetail("Only tables that are neither temporary nor unlogged can."),
 				 errhint("Use reader => 'polling'.")));
+	check_partitions(relid, label);
+	check_topic(label);
 	check_topics(label);
 	relation = relation_open(relid, NoLock);
 	outbox.label = *label;
@@ -368,6 +440,8 @@ eventuate_attach(PG_FUNCTION_ARGS)
 	Oid			relid;
 	StringInfoData text;
 	EvLabel		label;
+	bool		copies = !PG_ARGISNULL(ARG_PUBLISH_EXISTING) &&
+	PG_GETARG_BOOL(ARG_PUBLISH_EXISTING);
 
 	ev_check_server("eventuate_attach()");
 	ev_check_transaction("eventuate_attach()");
@@ -378,11 +452,11 @@ eventuate_attach(PG_FUNCTION_ARGS)
 
 	initStringInfo(&text);
 	put_arguments(&text, fcinfo);
-	put_since(&text, relid);
+	put_since(&text, relid, copies);
 	appendStringInfoChar(&text, '}');
 	check_label(relid, text.data, &label);
 	ev_outbox_set_label(relid, text.data);
-	if (!PG_ARGISNULL(ARG_PUBLISH_EXISTING) && PG_GETARG_BOOL(ARG_PUBLISH_EXISTING))
+	if (copies)
 		publish_existing(relid);
 	ev_shared_request_at_commit();
 	PG_RETURN_VOID();
@@ -402,14 +476,24 @@ eventuate_detach(PG_FUNCTION_ARGS)
 
 	ev_check_transaction("eventuate_detach()");
 	lock_table(relid);
-	if (!get_label(relid, &label, &text))
+	if (!get_label(relid, &label, &text) || !ev_label_is_attached(&label))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not attached", get_rel_name(relid)),
 				 errhint("pg_stat_eventuate_outbox shows the tables that are.")));
 	initStringInfo(&changed);
 	appendBinaryStringInfo(&changed, text, strrchr(text, '}') - text);
-	appendStringInfo(&changed, ", \"until\": %s}", this_moment());
+	appendStringInfo(&changed, ", \"until\": %s}", ev_moment_now(true));
 	ev_outbox_set_label(relid, changed.data);
 	PG_RETURN_VOID();
+}
+
+/*
+ * eventuate.this_moment(): for the labels of tables that CREATE EXTENSION
+ * adopts.
+ */
+Datum
+this_moment(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(ev_moment_now(false)));
 }

@@ -84,8 +84,8 @@ is_decodable(Relation relation)
 		return false;
 	outbox = ev_outbox_find(relation);
 	return outbox != NULL && outbox->label.reader == EV_READER_WAL &&
-		(outbox->label.until.snapshot == (Datum) 0 ||
-		 ev_label_counts(&outbox->label.until));
+		(ev_label_is_attached(&outbox->label) ||
+		 ev_moment_counts(&outbox->label.period.until));
 }
 
 /* Locks a table with all its partitions; adds to a list what can be read. */
@@ -102,8 +102,8 @@ lock_tree(List *relations, Oid relid, LOCKMODE lockmode)
 
 		if (relation == NULL)
 			continue;
-		if (is_decodable(relation))
-			relations = list_append_unique_ptr(relations, relation);
+		if (is_decodable(relation) && !list_member_ptr(relations, relation))
+			relations = lappend(relations, relation);
 		else
 			relation_close(relation, NoLock);
 	}
@@ -164,16 +164,6 @@ xmin_is_known(TransactionId xmin, Datum snapshot)
 		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest));
 }
 
-/* Did the row's transaction begin after a snapshot was taken? */
-static bool
-xmin_is_after(TransactionId xmin, Datum snapshot)
-{
-	FullTransactionId next = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmax, snapshot));
-
-	return TransactionIdIsNormal(xmin) &&
-		TransactionIdFollowsOrEquals(xmin, XidFromFullTransactionId(next));
-}
-
 /*
  * Is a txid one of this cluster?  A row cannot be older than the transaction
  * that inserted it.
@@ -187,6 +177,37 @@ is_of_this_cluster(FullTransactionId txid, TransactionId xmin)
 		!TransactionIdPrecedes(xmin, XidFromFullTransactionId(txid));
 }
 
+/*
+ * Was the row inserted while the table was attached?  "txid" is NULL where
+ * the row has none.  In doubt it was: then it is published once too often.
+ */
+static bool
+is_within(const EvPeriod *period, TransactionId xmin, const Datum *txid)
+{
+	const EvMoment *since = &period->since;
+	const EvMoment *until = &period->until;
+
+	if (ev_moment_counts(since) &&
+		(txid ? ev_moment_sees_txid(since, *txid) :
+		 ev_moment_sees_xmin(since, xmin, false)))
+		return false;
+	return !ev_moment_counts(until) ||
+		(txid ? ev_moment_sees_txid(until, *txid) :
+		 ev_moment_sees_xmin(until, xmin, true));
+}
+
+static bool
+is_message(const EvLabel *label, TransactionId xmin, const Datum *txid)
+{
+	for (int i = 0; i < label->earlier_count; i++)
+	{
+		if (ev_moment_counts(&label->earlier[i].until) &&
+			is_within(&label->earlier[i], xmin, txid))
+			return true;
+	}
+	return is_within(&label->period, xmin, txid);
+}
+
 /* Is a row one of those to publish? */
 static bool
 is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
@@ -194,8 +215,6 @@ is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
 {
 	AttrNumber	column = outbox->columns[EV_COLUMN_TXID];
 	TransactionId xmin = row_xmin(slot);
-	const EvMoment *since = &outbox->label.since;
-	const EvMoment *until = &outbox->label.until;
 	bool		isnull = true;
 	Datum		txid = (Datum) 0;
 
@@ -205,12 +224,10 @@ is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
 		txid = slot_getattr(slot, column, &isnull);
 	if (isnull)
 		return !xmin_is_known(xmin, backlog->known) &&
-			!(ev_label_counts(since) && xmin_is_known(xmin, since->snapshot)) &&
-			!(ev_label_counts(until) && xmin_is_after(xmin, until->snapshot));
+			is_message(&outbox->label, xmin, NULL);
 	return is_of_this_cluster(DatumGetFullTransactionId(txid), xmin) &&
 		sees(backlog->now, txid) && !sees(backlog->known, txid) &&
-		!(ev_label_counts(since) && sees(since->snapshot, txid)) &&
-		!(ev_label_counts(until) && !sees(until->snapshot, txid));
+		is_message(&outbox->label, xmin, &txid);
 }
 
 /* ---------------------------------------------------------------------
@@ -313,9 +330,9 @@ put_row(RowStream *stream, TupleTableSlot *row)
 	ExecClearTuple(slot);
 }
 
-/* Sorts the rows of a table that are wanted. */
+/* Sorts the rows of a table that are wanted, in so many kB. */
 static void
-sort_rows(RowStream *stream, const EvBacklog *backlog)
+sort_rows(RowStream *stream, const EvBacklog *backlog, int memory)
 {
 	AttrNumber	column = SORT_KEY;
 	Oid			operator = TextLessOperator;
@@ -330,7 +347,7 @@ sort_rows(RowStream *stream, const EvBacklog *backlog)
 
 	stream->sorted = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	stream->sort = tuplesort_begin_heap(desc, 1, &column, &operator, &collation,
-										&nulls_first, maintenance_work_mem,
+										&nulls_first, memory,
 										NULL, TUPLESORT_NONE);
 	scan = table_beginscan(stream->relation, backlog->scan, 0, NULL);
 	old_context = MemoryContextSwitchTo(row_context);
@@ -363,12 +380,13 @@ next_row(RowStream *stream)
 }
 
 static void
-open_stream(RowStream *stream, Relation relation, const EvBacklog *backlog)
+open_stream(RowStream *stream, Relation relation, const EvBacklog *backlog,
+			int memory)
 {
 	stream->relation = relation;
 	stream->outbox = ev_outbox_find(relation);
 	stream->row = table_slot_create(relation, NULL);
-	sort_rows(stream, backlog);
+	sort_rows(stream, backlog, memory);
 	next_row(stream);
 }
 
@@ -467,12 +485,13 @@ uint64
 ev_backlog_send(List *relations, const EvBacklog *backlog, const EvSink *sink)
 {
 	RowStream  *streams = palloc0(sizeof(RowStream) * Max(list_length(relations), 1));
+	int			memory = Max(maintenance_work_mem / Max(list_length(relations), 1), 64);
 	ListCell   *cell;
 	int			count = 0;
 	uint64		sent;
 
 	foreach(cell, relations)
-		open_stream(&streams[count++], (Relation) lfirst(cell), backlog);
+		open_stream(&streams[count++], (Relation) lfirst(cell), backlog, memory);
 	sent = merge_streams(streams, count, backlog, sink);
 	for (int i = 0; i < count; i++)
 		close_stream(&streams[i]);

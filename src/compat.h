@@ -18,6 +18,7 @@
 
 #ifndef FRONTEND
 
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -100,6 +101,17 @@ ev_standbys_have_compat(XLogRecPtr lsn)
 	return StandbySlotsHaveCaughtup(lsn, DEBUG1);
 #else
 	return true;
+#endif
+}
+
+/* Is the column computed whenever it is read, and never stored? */
+static inline bool
+ev_attribute_is_virtual_compat(const FormData_pg_attribute *attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
 #endif
 }
 

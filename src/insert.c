@@ -185,7 +185,7 @@ check_outbox(const Target *target, Relation relation)
 
 	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) ||
 		relation->rd_rel->relispartition ||
-		ev_outbox_is_labelled(RelationGetRelid(relation)))
+		ev_outbox_is_attached(RelationGetRelid(relation)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -52,6 +52,9 @@ typedef struct OutboxEntry
 
 static HTAB *outboxes = NULL;
 
+/* Counts invalidations: one may come while a table is looked up. */
+static uint64 invalidations = 0;
+
 /* ---------------------------------------------------------------------
  * Labels
  * ---------------------------------------------------------------------
@@ -131,14 +134,6 @@ check_label(const ObjectAddress *object, const char *text)
 		ev_shared_outbox_poll_at_commit(object->objectId);
 }
 
-/* Is the table labelled as an outbox? */
-bool
-ev_outbox_is_labelled(Oid relid)
-{
-	ObjectAddress address = {RelationRelationId, relid, 0};
-
-	return GetSecurityLabel(&address, "eventuate") != NULL;
-}
 
 /* The tables that are labelled as outboxes.  Needs a transaction. */
 List *
@@ -175,7 +170,7 @@ ev_outbox_is_polled(Oid relid)
 	EvLabel		label;
 
 	return text != NULL && ev_label_parse(text, &label, &reason) &&
-		label.reader == EV_READER_POLLING && label.until.snapshot == (Datum) 0;
+		label.reader == EV_READER_POLLING && ev_label_is_attached(&label);
 }
 
 /*
@@ -213,6 +208,7 @@ forget_table(Datum arg, Oid relid)
 	HASH_SEQ_STATUS scan;
 	OutboxEntry *entry;
 
+	invalidations++;
 	if (OidIsValid(relid))
 	{
 		entry = hash_search(outboxes, &relid, HASH_FIND, NULL);
@@ -241,16 +237,16 @@ create_cache(void)
 
 /* The label of a table, or of the nearest ancestor that has one; or NULL. */
 static char *
-find_label(Relation relation, Oid *owner)
+find_label(Oid relid, bool is_partition, Oid *owner)
 {
-	ObjectAddress address = {RelationRelationId, RelationGetRelid(relation), 0};
+	ObjectAddress address = {RelationRelationId, relid, 0};
 	char	   *label = GetSecurityLabel(&address, "eventuate");
 	ListCell   *cell;
 
-	*owner = address.objectId;
-	if (label != NULL || !relation->rd_rel->relispartition)
+	*owner = relid;
+	if (label != NULL || !is_partition)
 		return label;
-	foreach(cell, get_partition_ancestors(RelationGetRelid(relation)))
+	foreach(cell, get_partition_ancestors(relid))
 	{
 		*owner = address.objectId = lfirst_oid(cell);
 		label = GetSecurityLabel(&address, "eventuate");
@@ -260,14 +256,49 @@ find_label(Relation relation, Oid *owner)
 	return NULL;
 }
 
+/* Are the table's rows messages, by a label of its own or of an ancestor? */
+bool
+ev_outbox_is_attached(Oid relid)
+{
+	EvLabel		label;
+	const char *reason;
+	Oid			owner;
+	char	   *text = find_label(relid, get_rel_relispartition(relid), &owner);
+
+	return text != NULL && ev_label_parse(text, &label, &reason) &&
+		ev_label_is_attached(&label);
+}
+
+/*
+ * A table that rows of a partitioned one may go to and that is not in the
+ * write-ahead log; InvalidOid: there is none.
+ */
+Oid
+ev_outbox_unreadable_partition(Oid relid)
+{
+	ListCell   *cell;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return ev_outbox_is_readable(relid, EV_READER_WAL) ? InvalidOid : relid;
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (!ev_outbox_is_readable(lfirst_oid(cell), EV_READER_WAL))
+			return lfirst_oid(cell);
+	}
+	return InvalidOid;
+}
+
 /* The N of Tram's tables message0..N; 0 for any other. */
 static int
 shard_of(Oid relid)
 {
 	const char *name = get_rel_name(relid);
-	const char *digits = name + strlen("message");
+	const char *digits;
 
-	if (strncmp(name, "message", strlen("message")) != 0 || *digits == '\0' ||
+	if (name == NULL || strncmp(name, "message", strlen("message")) != 0)
+		return 0;
+	digits = name + strlen("message");
+	if (*digits == '\0' ||
 		strlen(digits) > 4 || strspn(digits, "0123456789") != strlen(digits))
 		return 0;
 	return atoi(digits);
@@ -279,6 +310,7 @@ load_entry(OutboxEntry *entry, Relation relation)
 {
 	MemoryContext old_context;
 	const char *reason;
+	uint64		before = invalidations;
 	char	   *label;
 	Oid			owner;
 
@@ -286,7 +318,8 @@ load_entry(OutboxEntry *entry, Relation relation)
 		MemoryContextDelete(entry->context);
 	entry->context = NULL;
 	entry->is_outbox = false;
-	label = find_label(relation, &owner);
+	label = find_label(RelationGetRelid(relation),
+					   relation->rd_rel->relispartition, &owner);
 	if (label != NULL)
 	{
 		entry->context = AllocSetContextCreate(CacheMemoryContext,
@@ -301,7 +334,7 @@ load_entry(OutboxEntry *entry, Relation relation)
 			ev_outbox_map_columns(&entry->outbox, RelationGetDescr(relation));
 		MemoryContextSwitchTo(old_context);
 	}
-	entry->valid = true;
+	entry->valid = before == invalidations;
 }
 
 /*

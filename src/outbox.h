@@ -33,16 +33,17 @@ static inline bool
 ev_outbox_is_decoded(const EvOutbox *outbox)
 {
 	return outbox->label.reader == EV_READER_WAL &&
-		outbox->label.until.snapshot == (Datum) 0;
+		ev_label_is_attached(&outbox->label);
 }
 
 extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
 extern bool ev_outbox_is_readable(Oid relid, EvReader reader);
-extern bool ev_outbox_is_labelled(Oid relid);
 extern bool ev_outbox_is_polled(Oid relid);
 extern List *ev_outbox_list(void);
 extern void ev_outbox_register(void);
+extern bool ev_outbox_is_attached(Oid relid);
+extern Oid	ev_outbox_unreadable_partition(Oid relid);
 extern void ev_outbox_set_label(Oid relid, const char *label);
 
 /* outbox_columns.c */

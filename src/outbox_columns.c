@@ -21,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 
+#include "compat.h"
 #include "outbox.h"
 
 /* What a column must be able to give. */
@@ -134,7 +135,10 @@ is_of_kind(Oid type, Kind kind)
 	return false;
 }
 
-/* The number of the column, and its type below all domains; 0: none such. */
+/*
+ * The number of the column, and its type below all domains; 0: none such.
+ * What is computed when it is read is not in a row, so it is none.
+ */
 static AttrNumber
 find_column(TupleDesc desc, const char *name, Oid *type)
 {
@@ -142,7 +146,8 @@ find_column(TupleDesc desc, const char *name, Oid *type)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0)
+		if (attribute->attisdropped || ev_attribute_is_virtual_compat(attribute) ||
+			strcmp(NameStr(attribute->attname), name) != 0)
 			continue;
 		*type = getBaseType(attribute->atttypid);
 		return attribute->attnum;

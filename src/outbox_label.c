@@ -17,8 +17,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -272,6 +270,7 @@ read_moment(EvMoment *moment, const JsonbValue *value)
 	JsonbValue	snapshot;
 	JsonbValue	system;
 	JsonbValue	database;
+	JsonbValue	overflowed;
 	int64		oid;
 
 	if (object == NULL ||
@@ -283,6 +282,8 @@ read_moment(EvMoment *moment, const JsonbValue *value)
 		return false;
 	moment->snapshot = DirectFunctionCall1(pg_snapshot_in,
 										   CStringGetDatum(string_of(&snapshot)));
+	moment->overflowed =
+		getKeyJsonValueFromContainer(object, "overflowed", 10, &overflowed) != NULL;
 	moment->system = string_of(&system);
 	moment->database = (Oid) oid;
 	return true;
@@ -291,13 +292,47 @@ read_moment(EvMoment *moment, const JsonbValue *value)
 static bool
 read_since(EvLabel *label, const JsonbValue *value)
 {
-	return read_moment(&label->since, value);
+	return read_moment(&label->period.since, value);
 }
 
 static bool
 read_until(EvLabel *label, const JsonbValue *value)
 {
-	return read_moment(&label->until, value);
+	return read_moment(&label->period.until, value);
+}
+
+/* {"since": ..., "until": ...}, the first of which may be missing. */
+static bool
+read_period(EvPeriod *period, const JsonbValue *value)
+{
+	JsonbContainer *object = object_of(value);
+	JsonbValue	since;
+	JsonbValue	until;
+
+	if (object == NULL ||
+		getKeyJsonValueFromContainer(object, "until", 5, &until) == NULL)
+		return false;
+	return read_moment(&period->until, &until) &&
+		(getKeyJsonValueFromContainer(object, "since", 5, &since) == NULL ||
+		 read_moment(&period->since, &since));
+}
+
+static bool
+read_earlier(EvLabel *label, const JsonbValue *value)
+{
+	JsonbContainer *array = value->val.binary.data;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(array))
+		return false;
+	label->earlier_count = JsonContainerSize(array);
+	label->earlier = palloc0(sizeof(EvPeriod) * Max(label->earlier_count, 1));
+	for (int i = 0; i < label->earlier_count; i++)
+	{
+		if (!read_period(&label->earlier[i],
+						 getIthJsonbValueFromContainer(array, i)))
+			return false;
+	}
+	return true;
 }
 
 #define MOMENT_EXPECTED "an object of \"snapshot\", \"system\" and \"database\""
@@ -322,6 +357,7 @@ static const struct
 	{"poll_interval", read_poll_interval, "a number of milliseconds"},
 	{"since", read_since, MOMENT_EXPECTED},
 	{"until", read_until, MOMENT_EXPECTED},
+	{"earlier", read_earlier, "an array of objects of \"since\" and \"until\""},
 };
 
 static bool
@@ -375,12 +411,4 @@ ev_label_parse(const char *text, EvLabel *label, const char **reason)
 		label->topic = DEBEZIUM_TOPIC;
 	*reason = "no format is named";
 	return (int) label->format >= 0;
-}
-
-/* Is there such a moment, and was it here, not where the table comes from? */
-bool
-ev_label_counts(const EvMoment *moment)
-{
-	return moment->snapshot != (Datum) 0 && moment->database == MyDatabaseId &&
-		strtoull(moment->system, NULL, 10) == GetSystemIdentifier();
 }

@@ -11,6 +11,7 @@
 #include "datatype/timestamp.h"
 
 #include "eventuate.h"
+#include "moment.h"
 
 /* The layouts that we can read. */
 typedef enum EvFormat
@@ -53,15 +54,14 @@ typedef struct EvPlacement
 } EvPlacement;
 
 /*
- * A moment in the life of a cluster: a pg_snapshot.  It says something only in
- * the cluster and the database where it was taken; 0: none.
+ * When rows of the table are messages: those that "since" sees are not, nor
+ * those that "until" does not see.  Either may not be given.
  */
-typedef struct EvMoment
+typedef struct EvPeriod
 {
-	Datum		snapshot;
-	const char *system;
-	Oid			database;
-} EvMoment;
+	EvMoment	since;			/* of the attaching */
+	EvMoment	until;			/* of the detaching */
+} EvPeriod;
 
 typedef struct EvLabel
 {
@@ -79,16 +79,21 @@ typedef struct EvLabel
 	bool		tombstone_on_empty; /* debezium */
 	Interval   *retention;		/* NULL: rows are kept */
 	int64		poll_interval;	/* ms; polling */
-	EvMoment	since;			/* of the attaching: rows that it sees are not
-								 * ours */
-	EvMoment	until;			/* of the detaching: only rows that it sees
-								 * are ours */
+	EvPeriod	period;			/* the last one */
+	EvPeriod   *earlier;		/* which may still have rows to publish */
+	int			earlier_count;
 } EvLabel;
+
+/* Is the table attached, or was it only? */
+static inline bool
+ev_label_is_attached(const EvLabel *label)
+{
+	return !ev_moment_is_given(&label->period.until);
+}
 
 extern bool ev_label_parse(const char *text, EvLabel *label, const char **reason);
 extern const char *ev_label_format_name(EvFormat format);
 extern const char *ev_label_reader_name(EvReader reader);
 extern const char *ev_label_column_name(EvColumn column);
-extern bool ev_label_counts(const EvMoment *moment);
 
 #endif							/* EV_OUTBOX_LABEL_H */

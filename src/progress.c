@@ -18,6 +18,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
@@ -30,6 +31,7 @@
 #include "utils/snapmgr.h"
 
 #include "own_table.h"
+#include "owner.h"
 #include "progress.h"
 
 /* The table as it was when last looked up. */
@@ -151,47 +153,30 @@ ev_progress_transaction_snapshot(void)
 }
 
 /*
- * The newest snapshot, with the caller's transaction added as still running,
- * which a snapshot leaves out: what it has written is committed after this.
- * In the caller's transaction and memory context.
+ * The snapshot that is stored, in the caller's transaction and memory context,
+ * whoever the user is; 0: there is none.
  */
 Datum
-ev_progress_snapshot_without_us(void)
+ev_progress_stored_snapshot(void)
 {
-	uint64		own = U64FromFullTransactionId(GetTopFullTransactionId());
-	StringInfoData text;
-	Datum		snapshot;
-	uint64		xmin;
-	uint64		xmax;
-	char	   *rest;
-	char	   *xid;
-	bool		placed = false;
+	EvCommand	command = {"SELECT snapshot FROM eventuate.progress"};
+	MemoryContext context = CurrentMemoryContext;
+	Datum		snapshot = (Datum) 0;
+	EvOwner		saved;
+	bool		isnull;
 
-	PushActiveSnapshot(GetLatestSnapshot());
-	snapshot = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
-	PopActiveSnapshot();
-	rest = DatumGetCString(DirectFunctionCall1(pg_snapshot_out, snapshot));
-	xmin = strtou64(rest, &rest, 10);
-	xmax = strtou64(rest + 1, &rest, 10);
-	if (own >= xmax)
-		return snapshot;
-	rest++;
-
-	/* The list of those running is in ascending order. */
-	initStringInfo(&text);
-	appendStringInfo(&text, UINT64_FORMAT ":" UINT64_FORMAT ":", Min(xmin, own), xmax);
-	while ((xid = strsep(&rest, ",")) != NULL)
+	ev_owner_assume(BOOTSTRAP_SUPERUSERID, &saved);
+	SPI_connect();
+	command.read_only = true;
+	if (ev_own_execute(&command) == SPI_OK_SELECT && SPI_processed == 1)
 	{
-		if (!placed && (*xid == '\0' || strtou64(xid, NULL, 10) > own))
-		{
-			appendStringInfo(&text, UINT64_FORMAT "%s", own, *xid ? "," : "");
-			placed = true;
-		}
-		appendStringInfo(&text, "%s%s", xid, rest ? "," : "");
+		snapshot = result_column(1, &isnull);
+		MemoryContextSwitchTo(context);
+		snapshot = PointerGetDatum(PG_DETOAST_DATUM_COPY(snapshot));
 	}
-	if (!placed)
-		appendStringInfo(&text, "," UINT64_FORMAT, own);
-	return DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text.data));
+	SPI_finish();
+	ev_owner_resume(&saved);
+	return snapshot;
 }
 
 /*

@@ -24,7 +24,7 @@ typedef struct EvProgress
 
 extern bool ev_progress_load(EvProgress *progress);
 extern Datum ev_progress_transaction_snapshot(void);
-extern Datum ev_progress_snapshot_without_us(void);
+extern Datum ev_progress_stored_snapshot(void);
 extern Datum ev_progress_current_snapshot(void);
 extern bool ev_progress_store(Datum snapshot, TimeLineID timeline);
 extern bool ev_progress_store_wal_messages(void);

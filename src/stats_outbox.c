@@ -144,7 +144,7 @@ stat_outboxes(PG_FUNCTION_ARGS)
 		EvOutboxEntry copy;
 
 		if (text == NULL || !ev_label_parse(text, &label, &reason) ||
-			label.until.snapshot != (Datum) 0)
+			!ev_label_is_attached(&label))
 			continue;
 		copy_entry(address.objectId, &copy);
 		put_row(result, address.objectId, text, &label, &copy);

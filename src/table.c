@@ -7,8 +7,9 @@
  * creates it again, or puts another table in its place, means the outbox all
  * the same: senders go by the name.  So whatever becomes eventuate.message or
  * eventuate.record while the extension is installed is labelled; of what cannot
- * be an outbox there is a warning.  For the same reason an outbox stays logged: what
- * is written to an unlogged table would never be seen.
+ * be an outbox there is a warning.  For the same reason an outbox stays logged, and
+ * so do its partitions: what is written to an unlogged table, or to one of
+ * another server, would never be seen.
  *
  * Promises: no command silently makes the tables that senders write to
  * something that nobody publishes.
@@ -105,13 +106,58 @@ refuse_unlogged(AlterTableStmt *statement)
 		if (((AlterTableCmd *) lfirst(cell))->subtype != AT_SetUnLogged)
 			continue;
 		relid = RangeVarGetRelid(statement->relation, NoLock, true);
-		if (OidIsValid(relid) && ev_outbox_is_labelled(relid))
+		if (OidIsValid(relid) && ev_outbox_is_attached(relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("table \"%s\" cannot be unlogged because it is an outbox",
 							get_rel_name(relid)),
 					 errdetail("Messages are published from the write-ahead log.")));
 	}
+}
+
+/* The table that the command may have made a partition; or NULL. */
+static RangeVar *
+new_partition(Node *statement)
+{
+	ListCell   *cell;
+
+	if (IsA(statement, CreateStmt) || IsA(statement, CreateForeignTableStmt))
+		return ((CreateStmt *) statement)->partbound ?
+			((CreateStmt *) statement)->relation : NULL;
+	if (!IsA(statement, AlterTableStmt))
+		return NULL;
+	foreach(cell, ((AlterTableStmt *) statement)->cmds)
+	{
+		AlterTableCmd *command = lfirst(cell);
+
+		if (command->subtype == AT_AttachPartition)
+			return ((PartitionCmd *) command->def)->name;
+	}
+	return NULL;
+}
+
+/*
+ * Throws if rows of an outbox would go to a table that is not in WAL.  The
+ * name is that of a table which the command holds locked.
+ */
+static void
+refuse_unreadable(RangeVar *partition)
+{
+	Oid			relid;
+	Oid			unreadable;
+
+	CommandCounterIncrement();
+	relid = RangeVarGetRelid(partition, NoLock, true);
+	if (!OidIsValid(relid) || !get_rel_relispartition(relid) ||
+		!ev_outbox_is_attached(relid))
+		return;
+	unreadable = ev_outbox_unreadable_partition(relid);
+	if (OidIsValid(unreadable))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be a partition of an outbox",
+						get_rel_name(unreadable)),
+				 errdetail("Messages are published from the write-ahead log, where foreign and unlogged tables are not.")));
 }
 
 static void
@@ -124,6 +170,7 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	prev_process_utility ? prev_process_utility : standard_ProcessUtility;
 	bool		places = places_table(statement->utilityStmt) &&
 	!creating_extension;
+	RangeVar   *partition = new_partition(statement->utilityStmt);
 	Oid			before[lengthof(known_tables)];
 
 	if (IsA(statement->utilityStmt, AlterTableStmt))
@@ -134,6 +181,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		completion);
 	if (places)
 		label_new_tables(before);
+	if (partition != NULL)
+		refuse_unreadable(partition);
 }
 
 /* Called once, by _PG_init while preloading. */

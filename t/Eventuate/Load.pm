@@ -23,6 +23,7 @@ sub prepare_load
 
 # Sends to the topic until stop_load: rate => transactions a second (200),
 # clients => 4, messages => in a transaction (2), bytes => of each (0 more).
+# Or whatever a script of pgbench does: script => '...'.
 sub start_load
 {
 	my ($node, $topic, %options) = @_;
@@ -30,7 +31,8 @@ sub start_load
 
 	my ($messages, $bytes) = ($options{messages} || 2, $options{bytes} || 0);
 	open(my $file, '>', $script) or die "could not write $script: $!";
-	print $file "SELECT eventuate_send('$topic', nextval('load_numbers') || repeat('.', $bytes), "
+	print $file $options{script}
+	  // "SELECT eventuate_send('$topic', nextval('load_numbers') || repeat('.', $bytes), "
 	  . "'client-' || :client_id) FROM generate_series(1, $messages);\n";
 	close($file) or die "could not write $script: $!";
 
