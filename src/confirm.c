@@ -7,6 +7,9 @@
  * every transaction before it is acknowledged by Kafka, or had nothing for us.
  * Everybody who lost messages broke this rule; so it has a file of its own.
  *
+ * With eventuate.exactly_once it is not confirmed past the position that Kafka
+ * keeps, either: should Kafka have lost its own, that shows.
+ *
  * Owns the confirmed position, the times at which the slot is saved, and the
  * snapshot that is stored for the day when the slot is lost.
  *
@@ -35,7 +38,8 @@
 
 static EvDatabase *me = NULL;
 
-/* What is confirmed, what of it is saved, and when. */
+/* What is published, what is confirmed, what of it is saved, and when. */
+static XLogRecPtr published = InvalidXLogRecPtr;
 static XLogRecPtr confirmed = InvalidXLogRecPtr;
 static XLogRecPtr saved = InvalidXLogRecPtr;
 static uint64 saved_acknowledged = 0;
@@ -55,7 +59,7 @@ void
 ev_confirm_begin(EvDatabase *database, XLogRecPtr lsn)
 {
 	me = database;
-	confirmed = saved = lsn;
+	published = confirmed = saved = lsn;
 }
 
 static void
@@ -96,13 +100,15 @@ ev_confirm(EvInstant now, TimestampTz end_seen_at)
 	bool		idle = ev_delivery_idle();
 	XLogRecPtr	safe = idle ? ev_slot_position() : ev_delivery_safe_lsn();
 
+	published = Max(published, safe);
+	safe = ev_delivery_confirmable(safe);
 	if (safe > confirmed)
 	{
 		Assert(safe <= ev_slot_position());
 		ev_slot_confirm(safe);
 		confirmed = safe;
 	}
-	show_position(confirmed, idle && end_seen_at != 0 ? end_seen_at :
+	show_position(published, idle && end_seen_at != 0 ? end_seen_at :
 				  ev_delivery_safe_time());
 
 	if (confirmed > saved &&
@@ -140,7 +146,7 @@ ev_confirm_store_progress(EvInstant now)
 	if (snapshot == (Datum) 0 &&
 		now - stored_at >= PROGRESS_INTERVAL * INT64CONST(1000))
 		take_snapshot();
-	if (snapshot == (Datum) 0 || confirmed < behind)
+	if (snapshot == (Datum) 0 || published < behind)
 		return;
 	ev_horizon(&timeline);
 	if (ev_progress_store(snapshot, timeline))

@@ -14,9 +14,12 @@
  * stored as a dead letter.  With eventuate.on_refusal = stop that is for ever,
  * and what follows is not sent.
  *
+ * With eventuate.exactly_once records go in batches, transactions of Kafka's,
+ * and are acknowledged when their batch is committed.
+ *
  * Parts: delivery_record.c (the window), delivery_send.c (what the producer has),
  * delivery_verdict.c (what was refused), delivery_again.c (what has come back),
- * delivery_letters.c (what will never be sent).
+ * delivery_letters.c (what will never be sent), delivery_batch.c (batches).
  *
  * Memory is bounded: by the producer's queue, and by the window.  When either
  * is full the sink waits, inside the decoding of a transaction; senders never
@@ -32,8 +35,10 @@
 
 #include "utils/timestamp.h"
 
+#include "batch.h"
 #include "delivery.h"
 #include "delivery_again.h"
+#include "delivery_batch.h"
 #include "delivery_letters.h"
 #include "delivery_record.h"
 #include "delivery_send.h"
@@ -61,14 +66,18 @@ ev_delivery_init(EvDatabase *database, void (*wait) (void))
 	ev_delivery_letters_init();
 }
 
-/* Counts a message in, once there is room for its transaction. */
+/*
+ * Counts a message in, once there is room for its transaction.  NULL: Kafka has
+ * it already.
+ */
 static EvRecord *
 make_record(const EvOrigin *origin, const EvMessage *message)
 {
 	if (ev_delivery_begin(origin))
 		while (ev_delivery_full())
 			ev_delivery_wait();
-	return ev_delivery_make_record(origin, message);
+	return ev_delivery_skip(origin) ? NULL :
+		ev_delivery_make_record(origin, message);
 }
 
 /* Sends a message, or holds it, as soon as nothing has to go before it. */
@@ -82,7 +91,7 @@ send_in_turn(EvRecord *record, const EvMessage *message)
 			EvSpooled	held = ev_delivery_with_record(record, message);
 
 			ev_refusal_hold(&held, 0);
-			pfree(record);
+			ev_delivery_free_record(record);
 			return;
 		}
 		if (ev_delivery_room() && ev_delivery_hand_over(record, message))
@@ -95,14 +104,16 @@ static void
 take_message(const EvOrigin *origin, const EvMessage *message)
 {
 	EvMessage	stamped = *message;
+	EvRecord   *record;
 
-	if (ev_delivery_failure() != NULL)
+	if (ev_delivery_failure() != NULL ||
+		(record = make_record(origin, message)) == NULL)
 		return;
 	if (stamped.timestamp == 0 &&
 		ev_record_timestamp == EV_TIMESTAMP_COMMIT)
-		stamped.timestamp = ev_epoch_ms(origin->commit_time);
+		record->timestamp = stamped.timestamp = ev_epoch_ms(origin->commit_time);
 	ev_shared_outbox_count(origin->outbox, 1, origin->commit_time);
-	send_in_turn(make_record(origin, &stamped), &stamped);
+	send_in_turn(record, &stamped);
 
 	/* A refusal should be known before much is sent behind it. */
 	if (ev_lineup_returning() || ev_delivery_sent() % SERVE_INTERVAL == 0)
@@ -116,20 +127,20 @@ take_malformed(const EvOrigin *origin, const EvMessage *message,
 	EvRecord   *record;
 	EvSpooled	refused;
 
-	if (ev_delivery_failure() != NULL)
+	if (ev_delivery_failure() != NULL ||
+		(record = make_record(origin, message)) == NULL)
 		return;
-	record = make_record(origin, message);
 	refused = ev_delivery_with_record(record, message);
 	refused.error = psprintf("%s cannot be published: %s", row, reason);
 	ev_shared_outbox_count_malformed(origin->outbox, refused.error);
 	ev_delivery_bury(&refused);
-	pfree(record);
+	ev_delivery_free_record(record);
 }
 
 static void
 take_commit(const EvOrigin *origin)
 {
-	ev_delivery_commit();
+	ev_delivery_commit(origin);
 }
 
 /* What the decoder and recovery feed. */
@@ -172,6 +183,8 @@ void
 ev_delivery_serve(void)
 {
 	ev_delivery_poll();
+	if (ev_batch_on())
+		ev_delivery_batch_serve();
 	if (ev_lineup_returning() || ev_lineup_first() != NULL || ev_refusal_any())
 		ev_delivery_try_again();
 	show_counters();

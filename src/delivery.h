@@ -9,6 +9,7 @@
 #define EV_DELIVERY_H
 
 #include "eventuate.h"
+#include "position.h"
 #include "shared.h"
 
 extern const EvSink ev_delivery_sink;
@@ -16,6 +17,10 @@ extern const EvSink ev_delivery_sink;
 extern void ev_delivery_init(EvDatabase *database, void (*wait) (void));
 extern void ev_delivery_serve(void);
 extern void ev_delivery_store_letters(void);
+extern void ev_delivery_flush(void);
+extern void ev_delivery_resume(const EvPosition *from);
+extern bool ev_delivery_store_position(XLogRecPtr lsn);
+extern XLogRecPtr ev_delivery_confirmable(XLogRecPtr safe);
 extern bool ev_delivery_idle(void);
 extern bool ev_delivery_full(void);
 extern XLogRecPtr ev_delivery_safe_lsn(void);

@@ -6,6 +6,7 @@
  * What was to follow a refused record is called back, and goes behind it again,
  * so that nothing overtakes.  What a broker is already busy with cannot be called
  * back; librdkafka's sequence numbers make the broker refuse that as well.
+ * With batches, all of the batch comes back.
  *
  * Topics that messages are held back for are tried now and then.
  *
@@ -20,12 +21,24 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "batch.h"
 #include "delivery.h"
 #include "delivery_again.h"
 #include "delivery_send.h"
 #include "lineup.h"
 #include "producer.h"
 #include "refusal.h"
+
+/* Is a batch in the way of what is tried alone?  Then it comes to its end. */
+static bool
+must_wait_for_batch(const EvSpooled *suspect)
+{
+	if (!ev_batch_on())
+		return false;
+	ev_batch_close();
+	return !ev_batch_is_new() ||
+		ev_refusal_is_put_off(suspect->message.topic, ev_instant_now());
+}
 
 /* Sends the first message that has come back; false: not now. */
 static bool
@@ -34,6 +47,8 @@ send_first(const EvSpooled *first)
 	const EvRecord *known = first->record;
 	EvRecord   *record;
 
+	if (known->suspect && must_wait_for_batch(first))
+		return false;
 	if (ev_delivery_trying() ||
 		!(known->suspect ? ev_delivery_producer_empty() : ev_delivery_room()))
 		return false;
@@ -41,11 +56,27 @@ send_first(const EvSpooled *first)
 	record->trial = known->suspect ? EV_TRIAL_ALONE : EV_TRIAL_NONE;
 	if (!ev_delivery_hand_over(record, &first->message))
 	{
-		pfree(record);
+		ev_delivery_free_record(record);
 		return false;
 	}
 	ev_lineup_drop_first();
 	return true;
+}
+
+/* Has everything come back that will? */
+static bool
+all_is_back(void)
+{
+	return ev_delivery_producer_empty() && (!ev_batch_on() || ev_batch_is_new());
+}
+
+static void
+call_back(void)
+{
+	if (ev_batch_on())
+		ev_batch_break();
+	else
+		ev_producer_recall();
 }
 
 /*
@@ -60,9 +91,9 @@ send_again(void)
 	while (ev_delivery_failure() == NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (ev_lineup_returning() && !ev_delivery_producer_empty())
+		if (ev_lineup_returning() && !all_is_back())
 		{
-			ev_producer_recall();
+			call_back();
 			ev_delivery_wait();
 		}
 		else if (ev_lineup_returning())
@@ -98,7 +129,7 @@ try_held_topics(void)
 		if (ev_delivery_hand_over(record, &first.message))
 			continue;
 		ev_refusal_try_later(first.message.topic, now);
-		pfree(record);
+		ev_delivery_free_record(record);
 		return;
 	}
 }

@@ -36,6 +36,9 @@ static MemoryContext letter_context = NULL;
 static EvSpool *letters = NULL;
 static uint64 buried = 0;
 
+/* No letter that waits is before this; lsn invalid: none waits, or none has one. */
+static EvPosition first = {InvalidXLogRecPtr, 0, InvalidXLogRecPtr};
+
 /* Why nothing more can be sent; NULL: all is well. */
 static char *failure = NULL;
 
@@ -56,6 +59,17 @@ fail(const char *reason)
 		failure = MemoryContextStrdup(TopMemoryContext, reason);
 }
 
+/* A row that cannot be a message may be known before what goes before it is. */
+static void
+note_place(const EvRecord *record)
+{
+	EvPosition	place = ev_delivery_position_of(record);
+
+	if (XLogRecPtrIsInvalid(first.lsn) || place.lsn < first.lsn ||
+		(place.lsn == first.lsn && place.rows < first.rows))
+		first = place;
+}
+
 /* Is a message never to be sent: a dead letter, or the end of it all? */
 void
 ev_delivery_bury(const EvSpooled *refused)
@@ -63,13 +77,30 @@ ev_delivery_bury(const EvSpooled *refused)
 	const EvRecord *record = refused->record;
 
 	if (ev_on_refusal == EV_REFUSAL_DEAD_LETTER)
+	{
+		note_place(record);
 		ev_spool_put(letters, refused);
+	}
 	else if (refused->error_name == NULL)
 		fail(refused->error);
 	else
 		fail(psprintf("Kafka refuses message \"%s\" of transaction %u for topic \"%s\": %s (%s)",
 					  record->id, record->origin.xid, refused->message.topic,
 					  refused->error, refused->error_name));
+}
+
+/* Are there any that are not stored? */
+bool
+ev_delivery_letters_wait(void)
+{
+	return ev_spool_count(letters) > 0;
+}
+
+/* The first of them, or one before it, if there are any. */
+EvPosition
+ev_delivery_first_letter(void)
+{
+	return first;
 }
 
 /* Stores some letters in one transaction; false: there was none. */
@@ -105,6 +136,8 @@ store_some_letters(MemoryContext context)
 	for (int i = 0; i < count; i++)
 		ev_delivery_done(tickets[i]);
 	buried += count;
+	if (ev_spool_count(letters) == 0)
+		first.lsn = InvalidXLogRecPtr;
 	return true;
 }
 

@@ -33,6 +33,13 @@ static bool ticket_open = false;
 static EvTicket ticket;
 static int64 position;
 
+/*
+ * The end of the last transaction that came whole, and what Kafka has of the
+ * next, to be left out; only where Kafka keeps a position.
+ */
+static XLogRecPtr whole = InvalidXLogRecPtr;
+static EvPosition known = {InvalidXLogRecPtr, 0, InvalidXLogRecPtr};
+
 /* Called once. */
 void
 ev_delivery_record_init(void)
@@ -61,11 +68,26 @@ ev_delivery_begin(const EvOrigin *origin)
 
 /* The transaction has no more messages; perhaps it had none. */
 void
-ev_delivery_commit(void)
+ev_delivery_commit(const EvOrigin *origin)
 {
 	if (ticket_open)
+	{
 		ev_inflight_commit(window, ticket);
+		whole = origin->end_lsn;
+	}
 	ticket_open = false;
+}
+
+/* Is the next message of the transaction that has begun one that Kafka has? */
+bool
+ev_delivery_skip(const EvOrigin *origin)
+{
+	Assert(ticket_open);
+	if (known.rows == 0 || origin->end_lsn != known.part_of)
+		return false;
+	position++;
+	known.rows--;
+	return true;
 }
 
 /*
@@ -86,6 +108,7 @@ ev_delivery_make_record(const EvOrigin *origin, const EvMessage *message)
 	record->origin = *origin;
 	record->number = count++;
 	record->position = position++;
+	record->behind = whole;
 	record->partition = message->partition;
 	record->timestamp = message->timestamp;
 	memcpy(record->id, message->id ? message->id : "", length + 1);
@@ -100,7 +123,116 @@ ev_delivery_copy_record(const EvSpooled *message)
 	EvRecord   *record = MemoryContextAlloc(record_context, message->record_length);
 
 	memcpy(record, message->record, message->record_length);
+	record->kept = NULL;
 	return record;
+}
+
+/* What a message takes in one piece. */
+static size_t
+kept_size(const EvMessage *message)
+{
+	size_t		size = sizeof(EvMessage) + sizeof(EvHeader) * message->header_count +
+	strlen(message->topic) + 1 + message->key_length + message->value_length;
+
+	for (int i = 0; i < message->header_count; i++)
+		size += strlen(message->headers[i].name) + 1 + message->headers[i].value_length;
+	return size;
+}
+
+/* Appends bytes at *end; NULL stays NULL. */
+static const char *
+keep_bytes(char **end, const char *bytes, size_t length)
+{
+	char	   *copy = *end;
+
+	if (bytes == NULL)
+		return NULL;
+	memcpy(copy, bytes, length);
+	*end += length;
+	return copy;
+}
+
+/* From now on the record has its message, in one piece. */
+void
+ev_delivery_keep(EvRecord *record, const EvMessage *message)
+{
+	EvMessage  *kept = MemoryContextAllocHuge(record_context, kept_size(message));
+	EvHeader   *headers = (EvHeader *) (kept + 1);
+	char	   *end = (char *) (headers + message->header_count);
+
+	Assert(record->kept == NULL);
+	*kept = *message;
+	kept->id = record->id;
+	kept->topic = keep_bytes(&end, message->topic, strlen(message->topic) + 1);
+	kept->key = keep_bytes(&end, message->key, message->key_length);
+	kept->value = keep_bytes(&end, message->value, message->value_length);
+	kept->headers = headers;
+	for (int i = 0; i < message->header_count; i++)
+	{
+		const EvHeader *header = &message->headers[i];
+
+		headers[i].name = keep_bytes(&end, header->name, strlen(header->name) + 1);
+		headers[i].value = keep_bytes(&end, header->value, header->value_length);
+		headers[i].value_length = header->value_length;
+	}
+	record->kept = kept;
+}
+
+/* A record, and its message if it has it. */
+void
+ev_delivery_free_record(EvRecord *record)
+{
+	if (record->kept != NULL)
+		pfree(record->kept);
+	pfree(record);
+}
+
+/* Where a record is: all before it is there, itself is not. */
+EvPosition
+ev_delivery_position_of(const EvRecord *record)
+{
+	EvPosition	place = {record->behind, record->position, record->origin.end_lsn};
+
+	return place;
+}
+
+/* Behind the last transaction that came whole. */
+EvPosition
+ev_delivery_whole(void)
+{
+	EvPosition	place = {whole, 0, InvalidXLogRecPtr};
+
+	return place;
+}
+
+/* Are we between transactions, not in the middle of one? */
+bool
+ev_delivery_between(void)
+{
+	return !ticket_open;
+}
+
+/* Has Kafka a part of a transaction that is still to come? */
+bool
+ev_delivery_has_part(void)
+{
+	return known.rows > 0;
+}
+
+/* Between transactions: all up to there was read, and had nothing for us. */
+void
+ev_delivery_pass(XLogRecPtr lsn)
+{
+	Assert(!ticket_open && ev_inflight_empty(window));
+	whole = lsn;
+}
+
+/* Decoding begins here: rows that Kafka has already are to be left out. */
+void
+ev_delivery_start_at(const EvPosition *from)
+{
+	known = *from;
+	whole = from->lsn;
 }
 
 /* A message to be put away together with its record, which stays. */

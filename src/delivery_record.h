@@ -11,6 +11,7 @@
 #include "lib/ilist.h"
 
 #include "inflight.h"
+#include "position.h"
 #include "spool.h"
 
 /* Is the record a test? */
@@ -28,10 +29,12 @@ typedef struct EvRecord
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */
 	int64		position;		/* of the message in its transaction */
+	XLogRecPtr	behind;			/* all that ends there goes before it */
 	int32		partition;		/* these two as they were asked for */
 	int64		timestamp;
 	int			attempts;
-	dlist_node	node;			/* of producer_records, while it is there */
+	EvMessage  *kept;			/* in a batch: what was sent */
+	dlist_node	node;			/* while it is in the producer, or the batch */
 	EvInstant	handed_at;		/* since when it is there */
 	bool		suspect;		/* was refused, perhaps for another's sake */
 	EvTrial		trial;
@@ -40,12 +43,21 @@ typedef struct EvRecord
 
 extern void ev_delivery_record_init(void);
 extern bool ev_delivery_begin(const EvOrigin *origin);
-extern void ev_delivery_commit(void);
+extern void ev_delivery_commit(const EvOrigin *origin);
+extern bool ev_delivery_skip(const EvOrigin *origin);
 extern EvRecord *ev_delivery_make_record(const EvOrigin *origin,
 										 const EvMessage *message);
 extern EvRecord *ev_delivery_copy_record(const EvSpooled *message);
 extern EvSpooled ev_delivery_with_record(EvRecord *record,
 										 const EvMessage *message);
+extern void ev_delivery_keep(EvRecord *record, const EvMessage *message);
+extern void ev_delivery_free_record(EvRecord *record);
+extern EvPosition ev_delivery_position_of(const EvRecord *record);
+extern EvPosition ev_delivery_whole(void);
+extern bool ev_delivery_between(void);
+extern bool ev_delivery_has_part(void);
+extern void ev_delivery_pass(XLogRecPtr lsn);
+extern void ev_delivery_start_at(const EvPosition *from);
 extern void ev_delivery_done(EvTicket ticket);
 extern uint64 ev_delivery_in_flight(void);
 extern uint64 ev_delivery_unconfirmed(void);

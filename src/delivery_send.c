@@ -18,7 +18,9 @@
 
 #include "lib/ilist.h"
 
+#include "batch.h"
 #include "delivery.h"
+#include "delivery_batch.h"
 #include "delivery_send.h"
 #include "delivery_verdict.h"
 #include "lineup.h"
@@ -77,6 +79,13 @@ ev_delivery_trying(void)
 	return trying_alone;
 }
 
+/* How many records the producer may have, or a batch. */
+uint64
+ev_delivery_limit(void)
+{
+	return limit;
+}
+
 /* From now on a few records at a time. */
 void
 ev_delivery_begin_small(void)
@@ -91,10 +100,20 @@ ev_delivery_begin_small(void)
 bool
 ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 {
-	EvSpooled	refused = ev_delivery_with_record(record, message);
-	EvSendResult result = ev_producer_send(message, (uint64) (uintptr_t) record,
-										   &refused.error_name, &refused.error);
+	EvSpooled	refused;
+	EvSendResult result;
 
+	if (ev_batch_on())
+	{
+		if (!ev_batch_takes(limit))
+			return false;
+		if (record->kept == NULL)
+			ev_delivery_keep(record, message);
+		message = record->kept;
+	}
+	refused = ev_delivery_with_record(record, message);
+	result = ev_producer_send(message, (uint64) (uintptr_t) record,
+							  &refused.error_name, &refused.error);
 	if (result == EV_SEND_FULL)
 		return false;
 	sent++;
@@ -107,6 +126,8 @@ ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 		record->handed_at = ev_instant_now();
 		dlist_push_tail(&producer_records, &record->node);
 		trying_alone |= record->trial == EV_TRIAL_ALONE;
+		if (ev_batch_on())
+			ev_delivery_batch_sent(record);
 	}
 	return true;
 }
@@ -126,24 +147,25 @@ raise_limit(void)
 	}
 }
 
-static void
-take_acknowledgement(EvRecord *record, const EvDelivery *delivery)
+/* Kafka has it, for good. */
+void
+ev_delivery_acknowledge(EvRecord *record, const char *topic, size_t bytes)
 {
 	acknowledged++;
-	acknowledged_bytes += delivery->key_length + delivery->value_length;
+	acknowledged_bytes += bytes;
 	if (limit != PG_UINT64_MAX)
 		raise_limit();
 	if (record->trial == EV_TRIAL_TOPIC)
 	{
-		EvSpool    *held = ev_refusal_release(delivery->topic);
+		EvSpool    *held = ev_refusal_release(topic);
 
 		ev_spool_drop(held);
 		ev_lineup_release(held);
 	}
 	if (ev_refusal_any())
-		ev_refusal_accepted(delivery->topic);
+		ev_refusal_accepted(topic);
 	ev_delivery_done(record->ticket);
-	pfree(record);
+	ev_delivery_free_record(record);
 }
 
 /* One delivery report. */
@@ -160,9 +182,15 @@ take_report(const EvDelivery *delivery)
 		trying_alone = false;
 	if (delivery->delivered)
 	{
-		take_acknowledgement(record, delivery);
+		if (ev_batch_on())
+			ev_delivery_batch_stored(record);
+		else
+			ev_delivery_acknowledge(record, delivery->topic,
+									delivery->key_length + delivery->value_length);
 		return;
 	}
+	if (ev_batch_on())
+		ev_batch_break();
 	message.id = record->id;
 	message.topic = delivery->topic;
 	message.key = delivery->key;
@@ -190,6 +218,8 @@ ev_delivery_poll(void)
 EvInstant
 ev_delivery_oldest(void)
 {
+	if (ev_batch_on())
+		return ev_batch_since();
 	return dlist_is_empty(&producer_records) ? 0 :
 		dlist_head_element(EvRecord, node, &producer_records)->handed_at;
 }

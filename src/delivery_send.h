@@ -16,7 +16,10 @@ extern bool ev_delivery_room(void);
 extern bool ev_delivery_hand_over(EvRecord *record, const EvMessage *message);
 extern bool ev_delivery_producer_empty(void);
 extern bool ev_delivery_trying(void);
+extern uint64 ev_delivery_limit(void);
 extern void ev_delivery_begin_small(void);
+extern void ev_delivery_acknowledge(EvRecord *record, const char *topic,
+									size_t bytes);
 extern void ev_delivery_poll(void);
 extern uint64 ev_delivery_acknowledged_bytes(void);
 

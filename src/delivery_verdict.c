@@ -20,11 +20,28 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "batch.h"
 #include "delivery.h"
 #include "delivery_letters.h"
 #include "delivery_verdict.h"
 #include "lineup.h"
 #include "refusal.h"
+
+/*
+ * With batches nothing may pass a message for which its topic is given some
+ * time: it comes back, and is tried again later.  False: no time is left.
+ */
+static bool
+put_off(const EvSpooled *refused)
+{
+	EvRecord   *record = refused->record;
+
+	if (!ev_refusal_put_off(refused, ev_instant_now()))
+		return false;
+	record->suspect = true;
+	ev_lineup_return(refused, record->number);
+	return true;
+}
 
 /*
  * Kafka's last word on a message, unless its topic is given some time; what is
@@ -34,7 +51,8 @@ static void
 judge(const EvSpooled *refused)
 {
 	((EvRecord *) refused->record)->suspect = false;
-	if (!ev_refusal_hold(refused, ev_instant_now()))
+	if (ev_batch_on() ? !put_off(refused) :
+		!ev_refusal_hold(refused, ev_instant_now()))
 		ev_delivery_bury(refused);
 }
 
@@ -106,5 +124,5 @@ ev_delivery_refuse(EvRecord *record, const EvSpooled *refused, bool at_once,
 		record->suspect |= !undecided;
 		ev_lineup_return(refused, record->number);
 	}
-	pfree(record);
+	ev_delivery_free_record(record);
 }

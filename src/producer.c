@@ -35,6 +35,7 @@
 
 #include "producer.h"
 #include "producer_stats.h"
+#include "producer_transaction.h"
 #include "producer_watch.h"
 
 /* Handles of topics that are kept; more are too rare to be worth memory. */
@@ -51,6 +52,9 @@ static rd_kafka_t *rk = NULL;
 static rd_kafka_queue_t *events = NULL;
 static HTAB *topics = NULL;
 static int	wake_pipe[2] = {-1, -1};
+
+/* With transactions senders keep what they have sent, until the report. */
+static int	message_flags = RD_KAFKA_MSG_F_COPY;
 
 /* ----------
  * Opening and closing
@@ -98,6 +102,15 @@ create_topics(void)
 						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
+static bool
+has_transactions(const rd_kafka_conf_t *conf)
+{
+	size_t		size = 0;
+
+	return rd_kafka_conf_get(conf, "transactional.id", NULL, &size) == RD_KAFKA_CONF_OK &&
+		size > 1;
+}
+
 /*
  * Open the producer.  The conf is ours from here on, also if this throws.
  * To be called in the process that uses it, and closed before it is opened
@@ -107,6 +120,7 @@ bool
 ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 {
 	char		text[512] = "";
+	rd_kafka_conf_t *reader_conf;
 
 	Assert(rk == NULL);
 
@@ -119,12 +133,15 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 				 errmsg("could not create pipe: %m")));
 	}
 
+	reader_conf = has_transactions(conf) ? rd_kafka_conf_dup(conf) : NULL;
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
 							 RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
 	rk = new_producer(conf, text, sizeof(text));
 	if (rk == NULL)
 	{
 		rd_kafka_conf_destroy(conf);
+		if (reader_conf != NULL)
+			rd_kafka_conf_destroy(reader_conf);
 		close_pipe();
 		*error = pstrdup(text);
 		return false;
@@ -136,6 +153,14 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 
 	ev_producer_watch_start(rk);
 	create_topics();
+	if (reader_conf != NULL)
+	{
+		message_flags = 0;
+		if (!ev_producer_transactions_open(rk, reader_conf, wake_pipe[1]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("could not start a thread for Kafka's transactions")));
+	}
 	return true;
 }
 
@@ -163,13 +188,16 @@ forget_topics(void)
 /*
  * Close the producer, if there is one, with whatever it still has.  It may
  * take as long as a name server lets librdkafka wait, so at exit this comes
- * last of all.
+ * last of all.  False: a thread of ours is inside of librdkafka, and nothing
+ * is closed; the process may only end, without what exit() calls.
  */
-void
+bool
 ev_producer_close(void)
 {
 	if (rk == NULL)
-		return;
+		return true;
+	if (!ev_producer_transactions_close())
+		return false;
 
 	ev_producer_watch_start(NULL);
 	if (topics != NULL)
@@ -179,6 +207,7 @@ ev_producer_close(void)
 	rd_kafka_destroy(rk);
 	rk = NULL;
 	close_pipe();
+	return true;
 }
 
 /* ----------
@@ -245,7 +274,7 @@ produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
 	error = rd_kafka_producev(rk,
 							  RD_KAFKA_V_RKT(topic),
 							  RD_KAFKA_V_PARTITION(message->partition),
-							  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+							  RD_KAFKA_V_MSGFLAGS(message_flags),
 							  RD_KAFKA_V_KEY(message->key,
 											 message->key_length),
 							  RD_KAFKA_V_VALUE(unconstify(char *, message->value),
@@ -260,7 +289,7 @@ produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
 	return error;
 }
 
-/* Hand over a record; key and value are copied. */
+/* Hand over a record; key and value are copied, but with transactions the value. */
 static rd_kafka_resp_err_t
 produce(const EvMessage *message, uint64 ticket)
 {
@@ -275,7 +304,7 @@ produce(const EvMessage *message, uint64 ticket)
 
 	if (message->header_count > 0 || message->timestamp != 0)
 		return produce_whole(topic, message, ticket);
-	if (rd_kafka_produce(topic, message->partition, RD_KAFKA_MSG_F_COPY,
+	if (rd_kafka_produce(topic, message->partition, message_flags,
 						 unconstify(char *, message->value),
 						 message->value_length,
 						 message->key, message->key_length,

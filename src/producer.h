@@ -60,6 +60,6 @@ extern int	ev_producer_poll(EvDeliveryCallback callback);
 extern EvKafkaState ev_producer_state(void);
 extern const char *ev_producer_error(void);
 extern const char *ev_producer_stuck(void);
-extern void ev_producer_close(void);
+extern bool ev_producer_close(void);
 
 #endif							/* EV_PRODUCER_H */

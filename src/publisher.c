@@ -23,6 +23,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
@@ -35,6 +37,7 @@
 #include "confirm.h"
 #include "decoder.h"
 #include "delivery.h"
+#include "exactly_once.h"
 #include "horizon.h"
 #include "outbox.h"
 #include "pace.h"
@@ -54,6 +57,7 @@
 #define CAUGHT_UP_GRACE 1000	/* this long behind is still "streaming" */
 #define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
 #define ANSWER_GRACE 1000		/* for Kafka's first answer, before we say so */
+#define TRANSACTIONS_GRACE 2000 /* for its end of a predecessor's transaction */
 #define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
 #define STALL_GRACE 5000		/* for an acknowledgement */
 #define FINISH_GRACE 1000		/* for what is published before leaving */
@@ -104,7 +108,11 @@ release_slot(int code, Datum arg)
 static void
 close_producer(int code, Datum arg)
 {
-	ev_producer_close();
+	if (!ev_producer_close())
+	{
+		/* What exit() calls could pull libraries from under a thread. */
+		_exit(code);
+	}
 }
 
 /* The extension is gone, and with it everything of ours. */
@@ -326,6 +334,7 @@ turn(void)
 	if (decoding)
 	{
 		settle(now);
+		ev_exactly_once_keep_position(now);
 		ev_confirm(now, ev_pace_end_seen_at());
 		show_streaming(now);
 		if (!IsTransactionState())
@@ -358,6 +367,7 @@ drain(void)
 {
 	while (!ev_delivery_idle())
 	{
+		ev_delivery_flush();
 		if (show_trouble() && ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
 		if (!decoding && ev_delivery_failure() != NULL)
@@ -428,7 +438,10 @@ publish(void)
 		}
 		ev_pace_flush_commits(me);
 		if (!read_some())
+		{
+			ev_delivery_flush();
 			ev_pace_wait(me);
+		}
 		else if (ev_delivery_full())
 			ev_worker_wait();
 	}
@@ -480,6 +493,24 @@ check_permission(void)
 		rest(EV_STATE_NOT_CONFIGURED, NULL);
 }
 
+/* With eventuate.exactly_once: waits until records can be sent. */
+static void
+begin_transactions(void)
+{
+	EvInstant	start = ev_instant_now();
+
+	ev_exactly_once_begin();
+	while (!ev_exactly_once_ready())
+	{
+		if (ev_worker_restart_wanted())
+			ev_worker_leave_and_come_back();
+		if (!show_trouble() &&
+			ev_instant_passed(start, ev_instant_now(), TRANSACTIONS_GRACE))
+			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka's transactions");
+		wait_turn();
+	}
+}
+
 /* Makes the producer, and waits for a first answer of Kafka's. */
 static void
 connect_to_kafka(void)
@@ -513,6 +544,7 @@ connect_to_kafka(void)
 			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka to answer");
 		wait_turn();
 	}
+	begin_transactions();
 }
 
 /* Recovery's slot has to wait for a transaction: say so. */
@@ -539,10 +571,19 @@ show_standbys(void)
 		ev_worker_show(EV_STATE_RECOVERING, held_back);
 }
 
+/* What was recovered has no position: the slot begins where it ends. */
+static void
+settle_position(void)
+{
+	while (!ev_exactly_once_store(ev_slot_position()))
+		wait_turn();
+}
+
 static const EvRecoveryHost recovery_host = {
 	.sink = &ev_delivery_sink,
 	.wait = wait_turn,
 	.drain = drain,
+	.settled = settle_position,
 	.blocked = show_blocker,
 	.held_back = show_standbys
 };
@@ -642,7 +683,7 @@ find_slot(void)
 		if (ev_delivery_failure() != NULL)
 			rest(EV_STATE_STOPPED, ev_delivery_failure());
 	}
-	ev_slot_open();
+	ev_slot_open(ev_exactly_once_resume());
 	ev_confirm_begin(me, ev_slot_confirmed());
 	decoding = true;
 	without_slot = false;

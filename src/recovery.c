@@ -161,6 +161,7 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 	ev_horizon(&timeline);
 	while (!ev_progress_store(round.now, timeline))
 		host->wait();
+	host->settled();
 	ev_slot_finish_birth();
 	return sent;
 }

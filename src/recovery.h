@@ -16,6 +16,7 @@ typedef struct EvRecoveryHost
 	const EvSink *sink;			/* takes the messages; waits if need be */
 	void		(*wait) (void); /* one turn: serves everything, naps */
 	void		(*drain) (void);	/* returns when all is acknowledged */
+	void		(*settled) (void);	/* all is; the slot may begin where it is */
 	void		(*blocked) (TransactionId blocker); /* the slot waits for it */
 	void		(*held_back) (void);	/* standbys are waited for */
 } EvRecoveryHost;

@@ -36,7 +36,8 @@ typedef struct Topic
 	EvSpool    *held;			/* NULL: nothing */
 	EvInstant	refused_at;		/* first, since it was last accepted */
 	TimestampTz refused_time;	/* the same, to be shown */
-	EvInstant	next_try;		/* of the first that is held */
+	bool		put_off;		/* a message waits outside of here */
+	EvInstant	next_try;		/* of the first that is held, or waits */
 } Topic;
 
 static HTAB *topics = NULL;
@@ -67,6 +68,7 @@ make_topic(const char *name, EvInstant now)
 	if (!found)
 	{
 		topic->held = NULL;
+		topic->put_off = false;
 		topic->refused_at = topic->next_try = now;
 		topic->refused_time = GetCurrentTimestamp();
 	}
@@ -138,6 +140,33 @@ ev_refusal_hold(const EvSpooled *refused, EvInstant now)
 	}
 	ev_spool_put(topic->held, refused);
 	return true;
+}
+
+/*
+ * A message was refused that cannot be held, since nothing may pass it: it is
+ * to be tried again later.  False: it is to become a dead letter.
+ */
+bool
+ev_refusal_put_off(const EvSpooled *refused, EvInstant now)
+{
+	const char *name = refused->message.topic;
+	Topic	   *topic;
+
+	if (!ev_refusal_may_pass(refused->error_name))
+		return false;
+	topic = make_topic(name, now);
+	topic->put_off = !ev_refusal_expired(name, now);
+	topic->next_try = now + RETRY_INTERVAL * INT64CONST(1000);
+	return topic->put_off;
+}
+
+/* Is it too early for the next try of such a message? */
+bool
+ev_refusal_is_put_off(const char *topic, EvInstant now)
+{
+	Topic	   *entry = find_topic(topic);
+
+	return entry != NULL && entry->put_off && now < entry->next_try;
 }
 
 /*
@@ -214,7 +243,7 @@ ev_refusal_explain(void)
 	hash_seq_init(&scan, topics);
 	while ((topic = hash_seq_search(&scan)) != NULL)
 	{
-		if (topic->held == NULL)
+		if (topic->held == NULL && !topic->put_off)
 			continue;
 		hash_seq_term(&scan);
 		snprintf(text, sizeof(text),

@@ -46,6 +46,7 @@ int			ev_send_mode = EV_SEND_TABLE;
 int			ev_on_refusal = EV_REFUSAL_DEAD_LETTER;
 int			ev_refusal_grace = 300;
 int			ev_record_timestamp = EV_TIMESTAMP_PUBLISH;
+bool		ev_exactly_once = false;
 
 static const struct config_enum_entry refusals[] = {
 	{"dead_letter", EV_REFUSAL_DEAD_LETTER, false},
@@ -161,7 +162,7 @@ define_texts(void)
 							   NULL);
 }
 
-/* The settings that are numbers or words. */
+/* The settings that are numbers or words, and the one that is a switch. */
 static void
 define_numbers(void)
 {
@@ -210,6 +211,17 @@ define_numbers(void)
 							 &ev_record_timestamp,
 							 EV_TIMESTAMP_PUBLISH,
 							 record_timestamps,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomBoolVariable("eventuate.exactly_once",
+							 "Publishes in transactions of Kafka's, together with the position in WAL.",
+							 "Consumers with isolation.level=read_committed then get every message once.",
+							 &ev_exactly_once,
+							 false,
 							 PGC_SIGHUP,
 							 0,
 							 NULL,

@@ -28,7 +28,9 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "access/xlog.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 
 #include "kafka_rules.h"
 #include "properties.h"
@@ -46,6 +48,9 @@
 
 /* In ms, how often librdkafka says where records wait. */
 #define STATISTICS_INTERVAL "2000"
+
+/* In ms: so long a crash may keep consumers waiting for its open transaction. */
+#define TRANSACTION_TIMEOUT "15000"
 
 /* If the property is from the file, say from which line. */
 static void
@@ -162,6 +167,20 @@ add_reconnect_default(EvProperties *all)
 		add(all, "reconnect.backoff.max.ms", "1000");
 }
 
+/*
+ * One transactional producer for each database of each cluster; a successor
+ * fences off its predecessor by the name.  What a position is stored with is
+ * refused for a moment after each commit: the next try is not to be late.
+ */
+static void
+add_transactional(EvProperties *all)
+{
+	add(all, "transactional.id",
+		psprintf("eventuate-" UINT64_FORMAT "-%u", GetSystemIdentifier(), MyDatabaseId));
+	add(all, "transaction.timeout.ms", TRANSACTION_TIMEOUT);
+	add(all, "retry.backoff.ms", "1");
+}
+
 /* What our promises rest on and what our own settings say. */
 static void
 add_enforced(EvProperties *all)
@@ -192,6 +211,8 @@ add_enforced(EvProperties *all)
 		add(all, "max.in.flight.requests.per.connection", "1");
 	add(all, "log.queue", "true");
 	add(all, "statistics.interval.ms", STATISTICS_INTERVAL);
+	if (ev_exactly_once)
+		add_transactional(all);
 }
 
 /* All properties for a database's producer, in order; NULL on a problem. */

@@ -279,11 +279,11 @@ static XLogReaderRoutine reader_routine = {
 };
 
 /*
- * Acquires the slot and starts to decode behind the confirmed position.  Call
- * it outside of a transaction.
+ * Acquires the slot and starts to decode behind the confirmed position, or
+ * behind "start" if that is ahead of it.  Call it outside of a transaction.
  */
 void
-ev_slot_open(void)
+ev_slot_open(XLogRecPtr start)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
 
@@ -298,7 +298,7 @@ ev_slot_open(void)
 	 */
 	StartTransactionCommand();
 	MemoryContextSwitchTo(TopMemoryContext);
-	decoding = CreateDecodingContext(InvalidXLogRecPtr, NIL, false,
+	decoding = CreateDecodingContext(start, NIL, false,
 									 &reader_routine, NULL, NULL, NULL);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old_context);

@@ -45,7 +45,7 @@ extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
 extern void ev_slot_drop_leftovers(void);
 
-extern void ev_slot_open(void);
+extern void ev_slot_open(XLogRecPtr start);
 extern bool ev_slot_read(void);
 extern bool ev_slot_caught_up(void);
 extern XLogRecPtr ev_slot_position(void);

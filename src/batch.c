@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  The records of one transaction of Kafka's.
+ *
+ * With eventuate.exactly_once a record counts only once the transaction that
+ * it is in has been committed, together with the position in WAL that it
+ * brings us to.  Here is decided when: as soon as nothing more is to be sent
+ * for now, and under load after a while, since a transaction costs Kafka the
+ * same with one record as with thousands.
+ *
+ * A batch is open, closed (its records are awaited), then being committed; or
+ * broken and being aborted, after which its records have to be sent again.
+ * Only one record refused breaks it.
+ *
+ * Promises: ev_batch_committed() is a position that Kafka keeps.
+ *
+ * A restart begins with an empty batch behind the position that Kafka keeps.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "batch.h"
+#include "producer.h"
+#include "settings.h"
+
+/* Under load a batch ends after so many records, or ms. */
+#define MAX_RECORDS 50000
+#define MAX_AGE 100
+
+static uint64 count = 0;
+static size_t size = 0;			/* in bytes */
+static EvInstant since = 0;		/* of its first record */
+static bool closed = false;
+static bool broken = false;
+
+/* What Kafka is asked for. */
+static bool committing = false;
+static bool aborting = false;
+
+static XLogRecPtr asked = InvalidXLogRecPtr;
+static XLogRecPtr committed = InvalidXLogRecPtr;
+static EvInstant committed_at = 0;
+
+/* Are there batches at all? */
+bool
+ev_batch_on(void)
+{
+	return ev_producer_is_transactional();
+}
+
+/* May one more record be sent, if a batch is to have so many at most? */
+bool
+ev_batch_takes(uint64 limit)
+{
+	return !closed && !broken && !committing && !aborting &&
+		count < Min(limit, MAX_RECORDS) && size < (size_t) ev_queue_size * 1024 &&
+		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
+}
+
+/* A record of so many bytes was sent. */
+void
+ev_batch_add(size_t bytes)
+{
+	if (count++ == 0)
+		since = ev_instant_now();
+	size += bytes;
+}
+
+uint64
+ev_batch_count(void)
+{
+	return count;
+}
+
+/* Is it open and empty? */
+bool
+ev_batch_is_new(void)
+{
+	return count == 0 && ev_batch_takes(1);
+}
+
+/* Should it be closed, though more is to be sent? */
+bool
+ev_batch_ripe(EvInstant now, uint64 limit)
+{
+	return count > 0 && !closed && !broken &&
+		(count >= Min(limit, MAX_RECORDS) || size >= (size_t) ev_queue_size * 1024 ||
+		 ev_instant_passed(since, now, MAX_AGE));
+}
+
+/* Nothing is sent until it has been committed, if it has any record. */
+void
+ev_batch_close(void)
+{
+	closed |= count > 0;
+}
+
+bool
+ev_batch_is_closed(void)
+{
+	return closed && !broken && !committing && !aborting;
+}
+
+/* Kafka has refused one of its records. */
+void
+ev_batch_break(void)
+{
+	broken = true;
+}
+
+/*
+ * Commits it, with the position if that is known.  Every record must have been
+ * reported; there may be none, for the position's sake.
+ */
+void
+ev_batch_commit(const EvPosition *position)
+{
+	EvStoredPosition stored;
+
+	Assert(!broken && !committing && !aborting);
+	ev_position_write(position, &stored);
+	asked = position->lsn;
+	ev_producer_commit(&stored);
+	closed = committing = true;
+}
+
+static EvBatchNews
+begin_anew(EvBatchNews news)
+{
+	count = size = 0;
+	since = 0;
+	closed = broken = committing = aborting = false;
+	return news;
+}
+
+static EvBatchNews
+take_commit(void)
+{
+	if (!XLogRecPtrIsInvalid(asked))
+		committed = asked;
+	committed_at = ev_instant_now();
+	return begin_anew(EV_BATCH_COMMITTED);
+}
+
+/*
+ * What has become of what Kafka was asked for?  An abort is over when all
+ * records are reported as well.  Throws if this producer can go on no more.
+ */
+EvBatchNews
+ev_batch_step(bool all_reported)
+{
+	EvTransactionState state = ev_producer_transaction_state();
+
+	if (state == EV_TRANSACTION_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_EXCEPTION),
+				 errmsg("the Kafka producer cannot go on: %s",
+						ev_producer_transaction_error()),
+				 errdetail("Publishing starts afresh behind the last position that Kafka keeps.")));
+	if (state == EV_TRANSACTION_BROKEN)
+	{
+		ereport(LOG,
+				(errmsg("a transaction of Kafka's is aborted and tried again: %s",
+						ev_producer_transaction_error())));
+		broken = true;
+		committing = false;
+	}
+	if (state == EV_TRANSACTION_BUSY)
+		return EV_BATCH_NO_NEWS;
+	if (committing)
+		return take_commit();
+	if (aborting && !all_reported)
+		return EV_BATCH_NO_NEWS;
+	if (aborting)
+		return begin_anew(EV_BATCH_ABORTED);
+	if (broken)
+	{
+		ev_producer_abort();
+		aborting = true;
+	}
+	return EV_BATCH_NO_NEWS;
+}
+
+/* Since when records wait for their commit; 0: there are none. */
+EvInstant
+ev_batch_since(void)
+{
+	return since;
+}
+
+/* Kafka keeps this position, or the slot is confirmed to it. */
+void
+ev_batch_resume(XLogRecPtr lsn)
+{
+	committed = lsn;
+}
+
+/* The newest position that Kafka is known to keep; invalid: none. */
+XLogRecPtr
+ev_batch_committed(void)
+{
+	return committed;
+}
+
+/* When it was last committed; 0: not yet. */
+EvInstant
+ev_batch_committed_at(void)
+{
+	return committed_at;
+}

@@ -1,0 +1,461 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer_transaction.c
+ *	  Kafka's transactions: records and a position, both or neither.
+ *
+ * librdkafka's calls for transactions block, and may not be given little time:
+ * a commit that is polled aborts the process.  So they are made, one at a
+ * time and without a limit, by a thread of our own.  The thread blocks all
+ * signals and calls nothing of PostgreSQL's; it shares one struct with the
+ * main thread, behind a mutex, and writes a byte into the producer's pipe when
+ * it is done.  The main thread never waits for it.
+ *
+ * The position is the offset of a consumer group on a topic of our own, with
+ * a note beside it; the group is named as the producer is, and has no members.
+ * The topic is made if it is not there.  Positions are read with
+ * isolation.level=read_committed, after the predecessor was fenced off: so
+ * none is read that is about to be replaced.
+ *
+ * Promises: outside of BUSY there is an open transaction, or an error.  A
+ * commit that is reported as OPEN has happened, with its position; one that
+ * is BROKEN has not, or its abort will say so.  What is not known is FAILED,
+ * and a new producer learns the truth from the position.
+ *
+ * At exit a thread that is inside of librdkafka stays there, and the process
+ * ends around it.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "producer.h"
+#include "producer_transaction.h"
+
+#define POSITIONS_TOPIC "eventuate_positions"
+
+/* In ms, for what only reads or makes the topic. */
+#define CALL_TIMEOUT 10000
+#define RETRY_PAUSE 10
+
+#define ERROR_SIZE 512
+#define GROUP_SIZE 256
+
+typedef enum Request
+{
+	REQUEST_NONE,
+	REQUEST_START,
+	REQUEST_COMMIT,
+	REQUEST_ABORT,
+	REQUEST_QUIT
+} Request;
+
+/* All that both threads know. */
+static struct
+{
+	pthread_mutex_t mutex;
+	pthread_cond_t condition;
+	Request		request;		/* of the main thread; the thread takes it */
+	EvTransactionState state;
+	bool		ended;			/* the thread has */
+	char		error[ERROR_SIZE];
+	EvStoredPosition position;	/* to be stored, or what was read */
+}			shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
+
+/* Set before the thread begins, constant while it runs. */
+static rd_kafka_t *rk = NULL;	/* producer.c's */
+static rd_kafka_conf_t *reader_conf = NULL;
+static int	wake_fd = -1;
+static char group[GROUP_SIZE];
+
+static pthread_t thread;
+static bool thread_runs = false;
+
+/* ---------------------------------------------------------------------
+ * In the thread: nothing of PostgreSQL's from here on.
+ * ---------------------------------------------------------------------
+ */
+
+/* What became of a request. */
+typedef struct Outcome
+{
+	EvTransactionState state;
+	char		error[ERROR_SIZE];
+} Outcome;
+
+/* Notes a failure, if it is one; true if not.  Frees the error. */
+static bool
+succeeded(Outcome *outcome, const char *what, rd_kafka_error_t *error)
+{
+	if (error == NULL)
+		return true;
+	outcome->state = rd_kafka_error_txn_requires_abort(error) ?
+		EV_TRANSACTION_BROKEN : EV_TRANSACTION_FAILED;
+	snprintf(outcome->error, sizeof(outcome->error), "%s: %s (%s)", what,
+			 rd_kafka_error_string(error), rd_kafka_error_name(error));
+	rd_kafka_error_destroy(error);
+	return false;
+}
+
+/* Is an error no more than impatience?  Then it is freed, and we pause. */
+static bool
+try_again(rd_kafka_error_t *error)
+{
+	struct timespec pause = {0, RETRY_PAUSE * 1000000L};
+
+	if (error == NULL || !rd_kafka_error_is_retriable(error))
+		return false;
+	rd_kafka_error_destroy(error);
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+/*
+ * Makes the topic, unless it is there or we may not: whether it will do is
+ * seen when a position is stored.
+ */
+static void
+make_topic(void)
+{
+	char		error[ERROR_SIZE];
+	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(POSITIONS_TOPIC, 1, -1,
+													   error, sizeof(error));
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_event_t *event;
+
+	rd_kafka_AdminOptions_set_request_timeout(options, CALL_TIMEOUT, error, sizeof(error));
+	rd_kafka_AdminOptions_set_operation_timeout(options, CALL_TIMEOUT, error, sizeof(error));
+	rd_kafka_CreateTopics(rk, &topic, 1, options, queue);
+	event = rd_kafka_queue_poll(queue, 2 * CALL_TIMEOUT);
+	if (event != NULL)
+		rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_NewTopic_destroy(topic);
+}
+
+static rd_kafka_topic_partition_list_t *
+position_list(void)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_topic_partition_list_add(list, POSITIONS_TOPIC, 0);
+	return list;
+}
+
+static rd_kafka_resp_err_t
+read_with(rd_kafka_t *reader, EvStoredPosition *position)
+{
+	rd_kafka_topic_partition_list_t *list = position_list();
+	rd_kafka_resp_err_t error = rd_kafka_committed(reader, list, CALL_TIMEOUT);
+	const rd_kafka_topic_partition_t *found = &list->elems[0];
+
+	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+		error = found->err;
+	memset(position, 0, sizeof(*position));
+	if (error == RD_KAFKA_RESP_ERR_NO_ERROR && found->offset >= 0)
+	{
+		size_t		length = found->metadata_size < sizeof(position->note) ?
+		found->metadata_size : sizeof(position->note) - 1;
+
+		position->lsn = (XLogRecPtr) found->offset;
+		if (length > 0)
+			memcpy(position->note, found->metadata, length);
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return error;
+}
+
+/* Reads the position, by a consumer of its own. */
+static bool
+read_position(Outcome *outcome, EvStoredPosition *position)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_dup(reader_conf);
+	rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, outcome->error,
+									  sizeof(outcome->error));
+	rd_kafka_resp_err_t error;
+
+	outcome->state = EV_TRANSACTION_FAILED;
+	if (reader == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		return false;
+	}
+	error = read_with(reader, position);
+	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return true;
+	snprintf(outcome->error, sizeof(outcome->error),
+			 "could not read the position from Kafka: %s (%s)",
+			 rd_kafka_err2str(error), rd_kafka_err2name(error));
+	return false;
+}
+
+/* After that a transaction is open. */
+static void
+begin(Outcome *outcome)
+{
+	if (succeeded(outcome, "could not begin a transaction",
+				  rd_kafka_begin_transaction(rk)))
+		outcome->state = EV_TRANSACTION_OPEN;
+}
+
+static void
+start(Outcome *outcome, EvStoredPosition *position)
+{
+	rd_kafka_error_t *error;
+
+	do
+		error = rd_kafka_init_transactions(rk, -1);
+	while (try_again(error));
+	if (!succeeded(outcome, "could not begin with transactions", error))
+	{
+		outcome->state = EV_TRANSACTION_FAILED;
+		return;
+	}
+	make_topic();
+	if (read_position(outcome, position))
+		begin(outcome);
+}
+
+/* Makes the position a part of the transaction. */
+static bool
+store_position(Outcome *outcome, EvStoredPosition *position)
+{
+	rd_kafka_topic_partition_list_t *list = position_list();
+	rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata_new(group);
+	rd_kafka_error_t *error;
+
+	list->elems[0].offset = (int64_t) position->lsn;
+	list->elems[0].metadata_size = strlen(position->note);
+	list->elems[0].metadata = strdup(position->note);
+	if (list->elems[0].metadata == NULL)
+		list->elems[0].metadata_size = 0;
+	do
+		error = rd_kafka_send_offsets_to_transaction(rk, list, metadata, -1);
+	while (try_again(error));
+	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_consumer_group_metadata_destroy(metadata);
+	return succeeded(outcome, "could not store the position", error);
+}
+
+static void
+commit(Outcome *outcome, EvStoredPosition *position)
+{
+	rd_kafka_error_t *error;
+
+	if (position->lsn != InvalidXLogRecPtr && !store_position(outcome, position))
+		return;
+	do
+		error = rd_kafka_commit_transaction(rk, -1);
+	while (try_again(error));
+	if (succeeded(outcome, "could not commit a transaction", error))
+		begin(outcome);
+}
+
+static void
+abort_and_begin(Outcome *outcome)
+{
+	rd_kafka_error_t *error;
+
+	do
+		error = rd_kafka_abort_transaction(rk, -1);
+	while (try_again(error));
+	if (succeeded(outcome, "could not abort a transaction", error))
+		begin(outcome);
+	else
+		outcome->state = EV_TRANSACTION_FAILED;
+}
+
+/* The thread. */
+static void *
+serve_requests(void *argument)
+{
+	Request		request;
+	Outcome		outcome;
+	EvStoredPosition position;
+
+	pthread_mutex_lock(&shared.mutex);
+	for (;;)
+	{
+		while (shared.request == REQUEST_NONE)
+			pthread_cond_wait(&shared.condition, &shared.mutex);
+		request = shared.request;
+		position = shared.position;
+		if (request == REQUEST_QUIT)
+			break;
+		pthread_mutex_unlock(&shared.mutex);
+
+		memset(&outcome, 0, sizeof(outcome));
+		if (request == REQUEST_START)
+			start(&outcome, &position);
+		else if (request == REQUEST_COMMIT)
+			commit(&outcome, &position);
+		else
+			abort_and_begin(&outcome);
+
+		pthread_mutex_lock(&shared.mutex);
+		if (shared.request == request)
+			shared.request = REQUEST_NONE;
+		shared.position = position;
+		shared.state = outcome.state;
+		memcpy(shared.error, outcome.error, sizeof(shared.error));
+		/* A pipe that is full wakes as well. */
+		if (write(wake_fd, "t", 1) < 0)
+			continue;
+	}
+	shared.ended = true;
+	pthread_mutex_unlock(&shared.mutex);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------------
+ * In the main thread
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * From now on the producer has transactions; "conf" is one for a consumer by
+ * the same properties, and ours.  False: no thread could be started.
+ */
+bool
+ev_producer_transactions_open(struct rd_kafka_s *producer,
+							  struct rd_kafka_conf_s *conf, int fd)
+{
+	size_t		size = sizeof(group);
+	sigset_t	all;
+	sigset_t	previous;
+	int			failed;
+
+	Assert(!thread_runs);
+	if (rd_kafka_conf_get(conf, "transactional.id", group, &size) != RD_KAFKA_CONF_OK)
+		elog(ERROR, "the producer has no transactional.id");
+	rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
+	rd_kafka_conf_set(conf, "isolation.level", "read_committed", NULL, 0);
+	rk = producer;
+	reader_conf = conf;
+	wake_fd = fd;
+	shared.state = EV_TRANSACTION_BUSY;
+	shared.request = REQUEST_NONE;
+	shared.ended = false;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &previous);
+	failed = pthread_create(&thread, NULL, serve_requests, NULL);
+	pthread_sigmask(SIG_SETMASK, &previous, NULL);
+	thread_runs = failed == 0;
+	if (failed)
+		rk = NULL;
+	return !failed;
+}
+
+/*
+ * The thread is to end; false: it is inside of librdkafka, and the producer
+ * must not be touched anymore.
+ */
+bool
+ev_producer_transactions_close(void)
+{
+	bool		busy;
+
+	if (!thread_runs)
+		return true;
+	pthread_mutex_lock(&shared.mutex);
+	busy = shared.request != REQUEST_NONE;
+	shared.request = REQUEST_QUIT;
+	pthread_cond_signal(&shared.condition);
+	pthread_mutex_unlock(&shared.mutex);
+	if (busy)
+		return false;
+	pthread_join(thread, NULL);
+	thread_runs = false;
+	rd_kafka_conf_destroy(reader_conf);
+	rk = NULL;
+	return true;
+}
+
+/* Does this process publish in transactions of Kafka's? */
+bool
+ev_producer_is_transactional(void)
+{
+	return rk != NULL;
+}
+
+static void
+ask(Request request, const EvStoredPosition *position)
+{
+	pthread_mutex_lock(&shared.mutex);
+	Assert(shared.request == REQUEST_NONE);
+	if (position != NULL)
+		shared.position = *position;
+	shared.request = request;
+	shared.state = EV_TRANSACTION_BUSY;
+	pthread_cond_signal(&shared.condition);
+	pthread_mutex_unlock(&shared.mutex);
+}
+
+/*
+ * Fences off whoever has this name, ends what he has left, reads the position
+ * and opens a transaction.  Once, when Kafka has answered.
+ */
+void
+ev_producer_start_transactions(void)
+{
+	ask(REQUEST_START, NULL);
+}
+
+/*
+ * Commits all that was sent, and the position if it is valid.  Nothing may be
+ * sent until it is done; delivery reports must be served meanwhile.
+ */
+void
+ev_producer_commit(const EvStoredPosition *position)
+{
+	ask(REQUEST_COMMIT, position);
+}
+
+/*
+ * Nothing of what was sent counts; what is not reported yet will be, in any
+ * way.  Nothing may be sent until it is done.
+ */
+void
+ev_producer_abort(void)
+{
+	ask(REQUEST_ABORT, NULL);
+}
+
+EvTransactionState
+ev_producer_transaction_state(void)
+{
+	EvTransactionState state;
+
+	if (rk == NULL)
+		return EV_TRANSACTION_NONE;
+	pthread_mutex_lock(&shared.mutex);
+	state = shared.state;
+	pthread_mutex_unlock(&shared.mutex);
+	return state;
+}
+
+/* Why it is BROKEN or FAILED, in words.  Not while it is BUSY. */
+const char *
+ev_producer_transaction_error(void)
+{
+	return shared.error;
+}
+
+/* What was read at the start.  Not while it is BUSY, nor after a commit. */
+const EvStoredPosition *
+ev_producer_stored_position(void)
+{
+	return &shared.position;
+}
