@@ -203,6 +203,7 @@ add_enforced(EvProperties *all)
 		psprintf("%d", Max(ev_queue_size, kbytes)));
 	add(all, "queue.buffering.max.messages",
 		psprintf("%d", (int) messages));
+
 	/*
 	 * A broker that refuses a request may take the next one, on a partition
 	 * where it knows nothing of us yet.  Strict order has one at a time.
