@@ -1,7 +1,7 @@
 # Everything dies, again and again, while clients send.  Nothing committed is
 # lost, nothing else appears, every key is in order, and little comes twice.
 #
-#	make torture KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5 FAULTS="slot broker"
+#	make torture KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5 FAULTS="slot broker" SEND_MODE=wal
 #
 # Without any of these it is a short run on either Kafka.
 
@@ -26,7 +26,7 @@ foreach my $kind (@kinds)
 		restart_after_crash => 1,
 		# So that a frozen broker is given up now and then.
 		properties => 'socket.timeout.ms=3000',
-		conf => "log_statement = none\nmax_connections = 50\nmax_prepared_transactions = 50\n"
+		conf => 'eventuate.send_mode = ' . ($ENV{SEND_MODE} || "'table'") . "\nlog_statement = none\nmax_connections = 50\nmax_prepared_transactions = 50\n"
 		  . "max_wal_size = 64MB\nwal_keep_size = 256MB\nautovacuum_naptime = 5s\n");
 	wait_for_state($node, 'postgres', 'streaming');
 
