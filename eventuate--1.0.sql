@@ -242,7 +242,7 @@ CREATE FUNCTION @extschema@.eventuate_discard(dead_letter_id int8) RETURNS void
 	LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION @extschema@.eventuate_attach(outbox regclass, format text, outbox_id int8 DEFAULT NULL, retention interval DEFAULT NULL,
-		columns jsonb DEFAULT NULL, topic text DEFAULT NULL, topics text DEFAULT NULL, placements jsonb DEFAULT NULL,
+		columns jsonb DEFAULT NULL, topic text DEFAULT NULL, topics text DEFAULT NULL, placements text DEFAULT NULL,
 		expand_json bool DEFAULT false, tombstone_on_empty bool DEFAULT false, publish_existing bool DEFAULT false,
 		reader text DEFAULT 'wal', poll_interval interval DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_attach'
@@ -251,7 +251,7 @@ CREATE FUNCTION @extschema@.eventuate_detach(outbox regclass) RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_detach'
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
-REVOKE ALL ON FUNCTION @extschema@.eventuate_attach(regclass, text, int8, interval, jsonb, text, text, jsonb, bool, bool, bool, text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_attach(regclass, text, int8, interval, jsonb, text, text, text, bool, bool, bool, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_detach(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_retry(int8, text, text, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_discard(int8) FROM PUBLIC;

@@ -84,12 +84,31 @@ SELECT data FROM published;
 --
 CREATE TABLE outbox (
 	id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, payload jsonb);
-SELECT eventuate_attach('outbox', 'debezium', placements => '{"type": "eventType"}');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'type:header:eventType');
 INSERT INTO outbox VALUES ('406c07f3-26f0-4eea-a50c-109940064b8f', 'Order', '1', 'OrderCreated', '{"id": 1}');
 SELECT eventuate_attach('outbox', 'debezium', topic => '${routedByValue}.events', topics => '[A-Z]\w+\.events');
 INSERT INTO outbox VALUES
 	('406c07f3-26f0-4eea-a50c-109940064b90', 'Order', '1', 'OrderCreated', '"x"'),
 	('406c07f3-26f0-4eea-a50c-109940064b91', 'order', '1', 'OrderCreated', '"x"');
+SELECT data FROM published;
+
+-- Payloads that Debezium expands in no certain way, or dies of, and others
+CREATE TABLE expanded (id serial, aggregatetype text DEFAULT 't', aggregateid text DEFAULT '1', payload text);
+SELECT eventuate_attach('expanded', 'debezium', expand_json => true);
+INSERT INTO expanded (payload) VALUES
+	('{"a": [{"x": 1, "y": {"b": 2}, "z": [{"p": 1}]}, {"w": 1, "y": {"c": null, "d": 3}, "z": [{"q": 2}]}, null]}'),
+	('{"a": [{"x": 1}, {"x": "s"}]}'), ('{"a": [[1], ["x"]]}'), ('{"a": [[{"b": 1}], [2]]}'),
+	('[{"a": 1}]'), ('[1, 2]'), ('{"a": 9223372036854775808}'), ('{"a": [1.5, 9223372036854775808]}'), ('{"a": "\ud800"}'),
+	('{"a": ' || repeat('[', 2000)),
+	('{"a": [' || (SELECT string_agg(format('{"x%s": 1}', n), ',') FROM generate_series(1, 10000) AS n) || ']}');
+SELECT left(data, 300) FROM published;
+
+-- Values that have no form there
+CREATE TABLE odd_values (id int, aggregatetype text, aggregateid text, payload text, at timestamp, d date, n numeric(5, 1));
+SELECT eventuate_attach('odd_values', 'debezium', columns => '{"timestamp": "at"}', placements => 'd:header,n:header');
+INSERT INTO odd_values VALUES (1, 't', '1', 'x', 'infinity', NULL, NULL), (2, 't', '1', 'x', '1969-12-31', NULL, NULL),
+	(3, 't', '1', 'x', NULL, '-infinity', NULL), (4, 't', '1', 'x', NULL, NULL, 'NaN'), (NULL, 't', '1', 'x', NULL, NULL, NULL),
+	(6, NULL, '1', 'x', NULL, NULL, NULL);
 SELECT data FROM published;
 
 --
@@ -138,7 +157,14 @@ SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": 
 SELECT eventuate_attach('odd', 'raw', columns => '{"value": "topic", "headers": null, "topic": null}', topic => 'a b');
 SELECT eventuate_attach('odd', 'eventuate');
 SELECT eventuate_attach('odd', 'eventuate', outbox_id => -1);
-SELECT eventuate_attach('outbox', 'debezium', placements => '{"nothing": "h"}');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'nothing:header');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'type:envelope');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'type:header,,');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'type:header:a:b');
+SELECT eventuate_attach('outbox', 'debezium', placements => 'type:partition');
+SELECT eventuate_attach('measurement', 'debezium', columns => '{"id": "part", "topic": "to_topic", "key": "part", "value": "mood"}', placements => 'degrees:header');
+SELECT eventuate_attach('outbox', 'debezium', columns => '{"id": "aggregateid", "value": "id"}', expand_json => true);
+SELECT eventuate_attach('odd', 'raw', expand_json => true);
 SELECT eventuate_attach('odd', 'raw', reader => 'guessing');
 SELECT eventuate_attach('odd', 'raw', poll_interval => '0');
 SELECT eventuate_detach('odd');
@@ -219,5 +245,5 @@ SELECT pg_drop_replication_slot('regress_attach');
 DROP EXTENSION eventuate CASCADE;
 DROP SCHEMA orders CASCADE;
 DROP VIEW published;
-DROP TABLE parted, parted_a, outbox, measurement, odd, unlogged, poisoned, logged, mixed;
+DROP TABLE parted, parted_a, outbox, expanded, odd_values, measurement, odd, unlogged, poisoned, logged, mixed;
 DROP TYPE mood, name_of_topic, pair;

@@ -163,7 +163,7 @@ put_arguments(StringInfo json, FunctionCallInfo fcinfo)
 	put_jsonb(json, "columns", fcinfo, ARG_COLUMNS);
 	put_text(json, "topic", fcinfo, ARG_TOPIC);
 	put_text(json, "topics", fcinfo, ARG_TOPICS);
-	put_jsonb(json, "placements", fcinfo, ARG_PLACEMENTS);
+	put_text(json, "placements", fcinfo, ARG_PLACEMENTS);
 	put_bool(json, "expand_json", fcinfo, ARG_EXPAND_JSON);
 	put_bool(json, "tombstone_on_empty", fcinfo, ARG_TOMBSTONE_ON_EMPTY);
 	put_text(json, "reader", fcinfo, ARG_READER);

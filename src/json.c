@@ -173,17 +173,16 @@ copy_escaped(char *to, const char *from, const char *end)
 }
 
 /*
- * Append text, with its quotes, as Jackson writes a string: the quote and the
- * backslash escaped, \b \t \n \f \r, other characters below U+0020 as \u00XX
- * with upper-case digits, all else as it is.
+ * Append text, without quotes, as Jackson writes it in a string: the quote and
+ * the backslash escaped, \b \t \n \f \r, other characters below U+0020 as
+ * \u00XX with upper-case digits, all else as it is.
  *
  * length is in bytes; text must be UTF-8 but is not checked, and must not be
  * part of "out".
  */
 void
-ev_json_append_string(StringInfo out, const char *text, size_t length)
+ev_json_append_escaped(StringInfo out, const char *text, size_t length)
 {
-	appendStringInfoCharMacro(out, '"');
 	while (length > 0)
 	{
 		size_t		chunk = Min(length, ESCAPE_CHUNK);
@@ -195,6 +194,16 @@ ev_json_append_string(StringInfo out, const char *text, size_t length)
 		text += chunk;
 		length -= chunk;
 	}
+}
+
+/*
+ * The same with its quotes.
+ */
+void
+ev_json_append_string(StringInfo out, const char *text, size_t length)
+{
+	appendStringInfoCharMacro(out, '"');
+	ev_json_append_escaped(out, text, length);
 	appendStringInfoCharMacro(out, '"');
 }
 

@@ -36,6 +36,8 @@ typedef enum EvJsonError
 	EV_JSON_TOO_LONG
 } EvJsonError;
 
+extern void ev_json_append_escaped(StringInfo out, const char *text,
+								   size_t length);
 extern void ev_json_append_string(StringInfo out, const char *text,
 								  size_t length);
 extern size_t ev_json_string_size(const char *text, size_t length);

@@ -294,16 +294,13 @@ read_value(Reader *reader, EvSlice name)
 	return error;
 }
 
-/*
- * Read a text that is one value of JSON.  The tree points into the text, and
- * is to be freed whatever comes back.
- */
-EvJsonError
-ev_json_tree_read(EvJsonTree *tree, const char *text, size_t length)
+/* Reads the value that the text begins with; reader->at is behind it then. */
+static EvJsonError
+read_first(Reader *reader)
 {
-	Reader		reader = {tree, text, text + length, 0};
+	EvJsonTree *tree = reader->tree;
+	size_t		length = reader->end - reader->at;
 	EvSlice		no_name = {NULL, 0};
-	EvJsonError error;
 
 	memset(tree, 0, sizeof(*tree));
 	if (length > EV_JSON_TREE_MAX_TEXT)
@@ -311,7 +308,30 @@ ev_json_tree_read(EvJsonTree *tree, const char *text, size_t length)
 	tree->capacity = 16;
 	tree->nodes = palloc(tree->capacity * sizeof(EvJsonNode));
 	tree->text = palloc(Max(length, 1));
-	error = read_value(&reader, no_name);
+	return read_value(reader, no_name);
+}
+
+/*
+ * Read the value that a text begins with, whatever follows it.  The tree
+ * points into the text, and is to be freed whatever comes back.
+ */
+EvJsonError
+ev_json_tree_read_first(EvJsonTree *tree, const char *text, size_t length)
+{
+	Reader		reader = {tree, text, text + length, 0};
+
+	return read_first(&reader);
+}
+
+/*
+ * The same for a text that is one value.
+ */
+EvJsonError
+ev_json_tree_read(EvJsonTree *tree, const char *text, size_t length)
+{
+	Reader		reader = {tree, text, text + length, 0};
+	EvJsonError error = read_first(&reader);
+
 	skip_space(&reader);
 	if (error == EV_JSON_FINE && reader.at < reader.end)
 		error = EV_JSON_INVALID;
@@ -332,9 +352,12 @@ ev_json_tree_free(EvJsonTree *tree)
  * ---------------------------------------------------------------------
  */
 
-/* The value that counts for a member, NULL if it is not written. */
-static const EvJsonNode *
-member_value(const EvJsonTree *tree, const EvJsonNode *member)
+/*
+ * The value that counts for a member; NULL if it is null, or if the member is
+ * one that another of its name stands for.
+ */
+const EvJsonNode *
+ev_json_tree_value(const EvJsonTree *tree, const EvJsonNode *member)
 {
 	const EvJsonNode *value;
 
@@ -359,7 +382,7 @@ append_container(StringInfo out, const EvJsonTree *tree,
 		 at = tree->nodes[at].next)
 	{
 		const EvJsonNode *node = &tree->nodes[at];
-		const EvJsonNode *value = object ? member_value(tree, node) : node;
+		const EvJsonNode *value = object ? ev_json_tree_value(tree, node) : node;
 
 		if (value == NULL)
 			continue;
@@ -421,7 +444,7 @@ ev_json_tree_member(const EvJsonTree *tree, const char *name)
 	{
 		if (tree->nodes[at].value != DROPPED &&
 			compare_names(&tree->nodes[at].name, &wanted) == 0)
-			return member_value(tree, &tree->nodes[at]);
+			return ev_json_tree_value(tree, &tree->nodes[at]);
 	}
 	return NULL;
 }

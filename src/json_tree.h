@@ -52,6 +52,10 @@ typedef struct EvJsonTree
 
 extern EvJsonError ev_json_tree_read(EvJsonTree *tree, const char *text,
 									 size_t length);
+extern EvJsonError ev_json_tree_read_first(EvJsonTree *tree, const char *text,
+										   size_t length);
+extern const EvJsonNode *ev_json_tree_value(const EvJsonTree *tree,
+											const EvJsonNode *member);
 extern void ev_json_tree_append(StringInfo out, const EvJsonTree *tree);
 extern const EvJsonNode *ev_json_tree_member(const EvJsonTree *tree,
 											 const char *name);

@@ -16,14 +16,21 @@
 #include "eventuate.h"
 #include "outbox_label.h"
 
+/* A column that a label places somewhere; of a domain the type below it. */
+typedef struct EvPlaced
+{
+	AttrNumber	column;
+	Oid			type;
+	int32		typmod;
+} EvPlaced;
+
 typedef struct EvOutbox
 {
 	Oid			relid;			/* of the table that has the label */
 	EvLabel		label;
 	AttrNumber	columns[EV_COLUMN_COUNT];	/* 0: the table has none */
 	Oid			types[EV_COLUMN_COUNT]; /* of a domain that below it */
-	AttrNumber *placements;		/* the columns of label.placements */
-	Oid		   *placement_types;
+	EvPlaced   *placed;			/* the columns of label.placements */
 	int			shard;			/* of Tram's tables message0..N; else 0 */
 	const char *problem;		/* why no row of it can be read, or NULL */
 } EvOutbox;

@@ -32,8 +32,10 @@ typedef enum Kind
 	KIND_JSON,					/* an object, or an array of headers */
 	KIND_HEADER_TEXT,			/* text or JSON, kept in its order */
 	KIND_INTEGER,
-	KIND_TIME,					/* timestamptz, or ms since 1970 */
-	KIND_XID8
+	KIND_TIME,					/* timestamptz, timestamp (of UTC), or ms
+								 * since 1970 */
+	KIND_XID8,
+	KIND_HEADER					/* what Kafka Connect has a text for */
 } Kind;
 
 typedef struct Rule
@@ -94,8 +96,9 @@ static const char *const kind_names[] = {
 	[KIND_JSON] = "type jsonb or json",
 	[KIND_HEADER_TEXT] = "type text or json",
 	[KIND_INTEGER] = "an integer type",
-	[KIND_TIME] = "type timestamp with time zone or bigint",
+	[KIND_TIME] = "type timestamp or bigint",
 	[KIND_XID8] = "type xid8",
+	[KIND_HEADER] = "a type for headers: text, JSON, uuid, xml, enums, boolean, integers, numeric of a scale, bytea, date, timestamp, network addresses",
 };
 
 static bool
@@ -111,8 +114,42 @@ is_printable(Oid type)
 	return type < FirstUnpinnedObjectId || get_typtype(type) == TYPTYPE_ENUM;
 }
 
+/*
+ * Types of which row_connect.c knows the text that Kafka Connect makes of
+ * them.  numeric is written with its scale, so it must have one.
+ */
 static bool
-is_of_kind(Oid type, Kind kind)
+is_header(Oid type, int32 typmod)
+{
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case JSONOID:
+		case JSONBOID:
+		case UUIDOID:
+		case XMLOID:
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case BYTEAOID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INETOID:
+		case CIDROID:
+			return true;
+		case NUMERICOID:
+			return typmod >= 0;
+		default:
+			return get_typtype(type) == TYPTYPE_ENUM;
+	}
+}
+
+static bool
+is_of_kind(Oid type, int32 typmod, Kind kind)
 {
 	switch (kind)
 	{
@@ -128,20 +165,24 @@ is_of_kind(Oid type, Kind kind)
 		case KIND_INTEGER:
 			return is_integer(type);
 		case KIND_TIME:
-			return type == TIMESTAMPTZOID || type == INT8OID;
+			return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == INT8OID;
 		case KIND_XID8:
 			return type == XID8OID;
+		case KIND_HEADER:
+			return is_header(type, typmod);
 	}
 	return false;
 }
 
 /*
- * The number of the column, and its type below all domains; 0: none such.
+ * The column, and its type below all domains; number 0: there is none such.
  * What is computed when it is read is not in a row, so it is none.
  */
-static AttrNumber
-find_column(TupleDesc desc, const char *name, Oid *type)
+static EvPlaced
+find_column(TupleDesc desc, const char *name)
 {
+	EvPlaced	found = {0, InvalidOid, -1};
+
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -149,10 +190,12 @@ find_column(TupleDesc desc, const char *name, Oid *type)
 		if (attribute->attisdropped || ev_attribute_is_virtual_compat(attribute) ||
 			strcmp(NameStr(attribute->attname), name) != 0)
 			continue;
-		*type = getBaseType(attribute->atttypid);
-		return attribute->attnum;
+		found.column = attribute->attnum;
+		found.typmod = attribute->atttypmod;
+		found.type = getBaseTypeAndTypmod(attribute->atttypid, &found.typmod);
+		break;
 	}
-	return 0;
+	return found;
 }
 
 /* One column.  Returns why it makes the table unreadable, or NULL. */
@@ -162,8 +205,7 @@ map_column(EvOutbox *outbox, TupleDesc desc, EvColumn column)
 	const Rule *rule = &rules[outbox->label.format][column];
 	const char *renamed = outbox->label.columns[column];
 	const char *name = renamed ? renamed : rule->name;
-	Oid			type = InvalidOid;
-	AttrNumber	number;
+	EvPlaced	found;
 
 	if (renamed != NULL && rule->name == NULL && !rule->required &&
 		rule->kind == KIND_TEXT)
@@ -173,15 +215,15 @@ map_column(EvOutbox *outbox, TupleDesc desc, EvColumn column)
 	if (name == NULL || name[0] == '\0')
 		return rule->required ? psprintf("the format needs a column for \"%s\"",
 										 ev_label_column_name(column)) : NULL;
-	number = find_column(desc, name, &type);
-	if (number == 0)
+	found = find_column(desc, name);
+	if (found.column == 0)
 		return renamed || rule->required ?
 			psprintf("the table has no column \"%s\"", name) : NULL;
-	if (!is_of_kind(type, rule->kind))
+	if (!is_of_kind(found.type, found.typmod, rule->kind))
 		return psprintf("the column \"%s\" is not of %s", name,
 						kind_names[rule->kind]);
-	outbox->columns[column] = number;
-	outbox->types[column] = type;
+	outbox->columns[column] = found.column;
+	outbox->types[column] = found.type;
 	return NULL;
 }
 
@@ -190,20 +232,35 @@ map_placements(EvOutbox *outbox, TupleDesc desc)
 {
 	const EvLabel *label = &outbox->label;
 
-	outbox->placements = palloc0(sizeof(AttrNumber) * Max(label->placement_count, 1));
-	outbox->placement_types = palloc0(sizeof(Oid) * Max(label->placement_count, 1));
+	outbox->placed = palloc0(sizeof(EvPlaced) * Max(label->placement_count, 1));
 	for (int i = 0; i < label->placement_count; i++)
 	{
 		const char *name = label->placements[i].column;
 
-		outbox->placements[i] = find_column(desc, name,
-											&outbox->placement_types[i]);
-		if (outbox->placements[i] == 0)
+		outbox->placed[i] = find_column(desc, name);
+		if (outbox->placed[i].column == 0)
 			return psprintf("the table has no column \"%s\"", name);
-		if (!is_printable(outbox->placement_types[i]))
+		if (!is_of_kind(outbox->placed[i].type, outbox->placed[i].typmod, KIND_HEADER))
 			return psprintf("the column \"%s\" is not of %s", name,
-							kind_names[KIND_TEXT]);
+							kind_names[KIND_HEADER]);
 	}
+	return NULL;
+}
+
+/* What is true of options together with columns. */
+static const char *
+check_options(const EvOutbox *outbox)
+{
+	const EvLabel *label = &outbox->label;
+	Oid			value = outbox->types[EV_COLUMN_VALUE];
+	bool		has_topic = outbox->columns[EV_COLUMN_TOPIC] != 0;
+
+	if (!has_topic && label->topic == NULL)
+		return "there is neither a column for the topic nor a topic for all rows";
+	if (has_topic && label->topic != NULL && label->format != EV_FORMAT_DEBEZIUM)
+		return "there is both a column for the topic and a topic for all rows";
+	if (label->expand_json && !is_of_kind(value, -1, KIND_HEADER_TEXT))
+		return "only a payload of type text or json can be expanded";
 	return NULL;
 }
 
@@ -215,17 +272,11 @@ map_placements(EvOutbox *outbox, TupleDesc desc)
 void
 ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc)
 {
-	const EvLabel *label = &outbox->label;
-
 	outbox->problem = NULL;
 	for (int column = 0; column < EV_COLUMN_COUNT && !outbox->problem; column++)
 		outbox->problem = map_column(outbox, desc, column);
 	if (outbox->problem == NULL)
 		outbox->problem = map_placements(outbox, desc);
-	if (outbox->problem == NULL && outbox->columns[EV_COLUMN_TOPIC] == 0 &&
-		label->topic == NULL)
-		outbox->problem = "there is neither a column for the topic nor a topic for all rows";
-	if (outbox->problem == NULL && outbox->columns[EV_COLUMN_TOPIC] != 0 &&
-		label->topic != NULL && label->format != EV_FORMAT_DEBEZIUM)
-		outbox->problem = "there is both a column for the topic and a topic for all rows";
+	if (outbox->problem == NULL)
+		outbox->problem = check_options(outbox);
 }

@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -198,34 +200,66 @@ read_topics(EvLabel *label, const JsonbValue *value)
 	return label->topics != NULL;
 }
 
-/* {"column": "header", ...} */
+/* What stands before the character, which is skipped; without white space. */
+static char *
+take_part(char **at, char separator)
+{
+	char	   *part = *at;
+	char	   *end = strchr(part, separator);
+
+	*at = end ? end + 1 : part + strlen(part);
+	if (end != NULL)
+		*end = '\0';
+	while (isspace((unsigned char) *part))
+		part++;
+	end = part + strlen(part);
+	while (end > part && isspace((unsigned char) end[-1]))
+		*--end = '\0';
+	return part;
+}
+
+/* One of "column:header", "column:header:name", "column:partition". */
+static bool
+read_placement(EvLabel *label, char *text)
+{
+	EvPlacement *placement = &label->placements[label->placement_count];
+	char	   *kind;
+	char	   *name;
+
+	placement->column = take_part(&text, ':');
+	kind = take_part(&text, ':');
+	name = take_part(&text, ':');
+	if (placement->column[0] == '\0' || *text != '\0')
+		return false;
+	if (pg_strcasecmp(kind, "partition") == 0)
+		label->columns[EV_COLUMN_PARTITION] = placement->column;
+	else if (pg_strcasecmp(kind, "header") == 0)
+	{
+		placement->header = name[0] == '\0' ? placement->column : name;
+		label->placement_count++;
+	}
+	else
+		return false;
+	return true;
+}
+
+/* The headers stay in the order of the list. */
 static bool
 read_placements(EvLabel *label, const JsonbValue *value)
 {
-	JsonbContainer *object = object_of(value);
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	item;
-	EvPlacement *placement;
+	char	   *text = string_of(value);
+	bool		fine = text != NULL && text[0] != '\0';
 
-	if (object == NULL)
-		return false;
-	placement = label->placements =
-		palloc0(sizeof(EvPlacement) * Max(JsonContainerSize(object), 1));
-	iterator = JsonbIteratorInit(object);
-	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	/* Each takes three characters at least, and a comma. */
+	if (fine)
+		label->placements = palloc0(sizeof(EvPlacement) * (strlen(text) / 4 + 1));
+	while (fine && *text != '\0')
 	{
-		if (token == WJB_KEY)
-			placement->column = string_of(&item);
-		if (token != WJB_VALUE)
-			continue;
-		placement->header = string_of(&item);
-		if (placement->header == NULL)
-			return false;
-		placement++;
+		char	   *placement = take_part(&text, ',');
+
+		fine = strlen(placement) >= 3 && read_placement(label, placement);
 	}
-	label->placement_count = placement - label->placements;
-	return true;
+	return fine;
 }
 
 static bool
@@ -350,7 +384,7 @@ static const struct
 	{"outbox_id", read_outbox_id, "a number from 0 to 281474976710655"},
 	{"topic", read_topic, "a string"},
 	{"topics", read_topics, "a regular expression"},
-	{"placements", read_placements, "an object that maps columns to names of headers"},
+	{"placements", read_placements, "a list such as \"column:header,column:header:name,column:partition\"; a place \"envelope\" is not supported"},
 	{"expand_json", read_expand_json, "true or false"},
 	{"tombstone_on_empty", read_tombstone, "true or false"},
 	{"retention", read_retention, "an interval"},
@@ -407,8 +441,13 @@ ev_label_parse(const char *text, EvLabel *label, const char **reason)
 		else if (token == WJB_VALUE && !read_member(label, &name, &value, reason))
 			return false;
 	}
+	*reason = "no format is named";
+	if ((int) label->format < 0)
+		return false;
 	if (label->format == EV_FORMAT_DEBEZIUM && label->topic == NULL)
 		label->topic = DEBEZIUM_TOPIC;
-	*reason = "no format is named";
-	return (int) label->format >= 0;
+	*reason = "\"placements\", \"expand_json\" and \"tombstone_on_empty\" are for format \"debezium\" only";
+	return label->format == EV_FORMAT_DEBEZIUM ||
+		(label->placements == NULL && !label->expand_json &&
+		 !label->tombstone_on_empty);
 }

@@ -36,12 +36,20 @@
 static const char *
 route(const char *pattern, const char *value)
 {
-	const char *variable = pattern ? strstr(pattern, ROUTED_BY_VALUE) : NULL;
+	StringInfoData topic;
+	const char *variable;
 
-	if (variable == NULL)
-		return pattern ? pattern : value;
-	return psprintf("%.*s%s%s", (int) (variable - pattern), pattern, value,
-					variable + strlen(ROUTED_BY_VALUE));
+	if (pattern == NULL)
+		return value;
+	initStringInfo(&topic);
+	while (value != NULL && (variable = strstr(pattern, ROUTED_BY_VALUE)) != NULL)
+	{
+		appendBinaryStringInfo(&topic, pattern, variable - pattern);
+		appendStringInfoString(&topic, value);
+		pattern = variable + strlen(ROUTED_BY_VALUE);
+	}
+	appendStringInfoString(&topic, pattern);
+	return topic.data;
 }
 
 /* Does the label allow the topic?  It is ASCII by now. */
@@ -106,7 +114,7 @@ read_common(RowReader *reader, EvMessage *message)
 		read_topic(reader, message);
 	if (reader->reason == NULL)
 		read_partition(reader, message);
-	if (!ev_row_is_null(reader, EV_COLUMN_TIME))
+	if (reader->reason == NULL && !ev_row_is_null(reader, EV_COLUMN_TIME))
 		message->timestamp = ev_row_epoch_ms(reader, EV_COLUMN_TIME);
 	return reader->reason == NULL;
 }

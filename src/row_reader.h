@@ -31,11 +31,15 @@ extern const char *ev_row_text(RowReader *reader, EvColumn column, size_t *lengt
 extern char *ev_row_cstring(RowReader *reader, EvColumn column);
 extern const char *ev_row_bytes(RowReader *reader, EvColumn column, size_t *length);
 extern int64 ev_row_integer(const RowReader *reader, EvColumn column);
-extern int64 ev_row_epoch_ms(const RowReader *reader, EvColumn column);
+extern int64 ev_row_epoch_ms(RowReader *reader, EvColumn column);
 extern const char *ev_row_print(RowReader *reader, Datum value, Oid type,
 								size_t *length);
 extern const char *ev_row_to_utf8(RowReader *reader, const char *text,
 								  size_t length, size_t *utf8_length);
+
+/* row_connect.c */
+extern const char *ev_row_connect_text(RowReader *reader, Datum value, Oid type,
+									   int32 typmod, size_t *length);
 
 /* One for each format: fills in the message, or says why it cannot. */
 extern bool ev_row_read_eventuate(RowReader *reader, EvMessage *message);

@@ -19,6 +19,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "row_reader.h"
 
@@ -166,12 +167,23 @@ ev_row_integer(const RowReader *reader, EvColumn column)
 	}
 }
 
-/* A column that holds a time and is not null, in ms since 1970. */
+/*
+ * A column that holds a time and is not null, in ms since 1970; 0, with a
+ * reason, if Kafka has no such time.
+ */
 int64
-ev_row_epoch_ms(const RowReader *reader, EvColumn column)
+ev_row_epoch_ms(RowReader *reader, EvColumn column)
 {
 	Datum		value = ev_row_value(reader, column);
+	int64		ms = -1;
 
-	return reader->outbox->types[column] == INT8OID ? DatumGetInt64(value) :
-		ev_epoch_ms(DatumGetTimestampTz(value));
+	/* Those with a time zone and those without are the same bits. */
+	if (reader->outbox->types[column] == INT8OID)
+		ms = DatumGetInt64(value);
+	else if (!TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(value)))
+		ms = ev_epoch_ms(DatumGetTimestampTz(value));
+	if (ms >= 0)
+		return ms;
+	reader->reason = "the timestamp is infinite or before 1970";
+	return 0;
 }
