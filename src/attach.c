@@ -336,6 +336,7 @@ check_label(Oid relid, const char *text, EvLabel *label)
 	EvOutbox	outbox = {0};
 	const char *reason;
 	Relation	relation;
+	bool		has_age;
 
 	if (!ev_label_parse(text, label, &reason))
 		ereport(ERROR,
@@ -355,6 +356,8 @@ check_label(Oid relid, const char *text, EvLabel *label)
 	relation = relation_open(relid, NoLock);
 	outbox.label = *label;
 	ev_outbox_map_columns(&outbox, RelationGetDescr(relation));
+	has_age = label->reader == EV_READER_WAL &&
+		ev_outbox_age_column(&outbox, RelationGetDescr(relation)) != 0;
 	relation_close(relation, NoLock);
 	if (outbox.problem != NULL)
 		ereport(ERROR,
@@ -363,6 +366,14 @@ check_label(Oid relid, const char *text, EvLabel *label)
 						get_rel_name(relid), ev_label_format_name(label->format)),
 				 errdetail("In this format %s.", outbox.problem),
 				 errhint("Name the columns in the argument \"columns\", such as '{\"topic\": \"destination\"}'.")));
+	if (label->retention != NULL && !has_age)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("rows of table \"%s\" cannot have a retention", get_rel_name(relid)),
+				 errdetail(label->reader == EV_READER_POLLING ?
+						   "Rows of outboxes that are polled are marked or deleted where they are." :
+						   "It has no column that tells how old a row is."),
+				 errhint("That is a column \"creation_time\", or one that \"columns\" names as \"timestamp\".")));
 	if (label->reader == EV_READER_POLLING &&
 		outbox.columns[EV_COLUMN_ID] == 0 && outbox.columns[EV_COLUMN_DBID] == 0)
 		ereport(ERROR,

@@ -149,6 +149,20 @@ row_xmin(TupleTableSlot *slot)
 												 &isnull));
 }
 
+static FullTransactionId
+oldest_running(Datum snapshot)
+{
+	return DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, snapshot));
+}
+
+/* Can xids of 32 bits be compared with those of a snapshot? */
+static bool
+is_recent(Datum snapshot)
+{
+	return U64FromFullTransactionId(ReadNextFullTransactionId()) -
+		U64FromFullTransactionId(oldest_running(snapshot)) < UINT64CONST(0x7fffffff);
+}
+
 /*
  * Is a row, by its xmin, older than anything that was running when a snapshot
  * was taken?  xmin has 32 bits: what is too far away to tell is not.
@@ -156,12 +170,8 @@ row_xmin(TupleTableSlot *slot)
 static bool
 xmin_is_known(TransactionId xmin, Datum snapshot)
 {
-	FullTransactionId oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, snapshot));
-	uint64		age = U64FromFullTransactionId(ReadNextFullTransactionId()) -
-	U64FromFullTransactionId(oldest);
-
-	return TransactionIdIsNormal(xmin) && age < UINT64CONST(0x7fffffff) &&
-		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest));
+	return TransactionIdIsNormal(xmin) && is_recent(snapshot) &&
+		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest_running(snapshot)));
 }
 
 /*
@@ -228,6 +238,33 @@ is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
 	return is_of_this_cluster(DatumGetFullTransactionId(txid), xmin) &&
 		sees(backlog->now, txid) && !sees(backlog->known, txid) &&
 		is_message(&outbox->label, xmin, &txid);
+}
+
+/*
+ * Was a row published by us, by what "published" sees?  What was there before
+ * the table was attached was not.  No, where that cannot be told.
+ */
+bool
+ev_backlog_is_published(const EvOutbox *outbox, TupleTableSlot *slot,
+						Datum published)
+{
+	AttrNumber	column = outbox->columns[EV_COLUMN_TXID];
+	TransactionId xmin = row_xmin(slot);
+	const EvMoment *since = &outbox->label.since;
+	bool		isnull = true;
+	Datum		txid = (Datum) 0;
+
+	if (outbox->problem != NULL)
+		return false;
+	if (column != 0)
+		txid = slot_getattr(slot, column, &isnull);
+	if (isnull)
+		return xmin_is_known(xmin, published) &&
+			(!ev_label_counts(since) ||
+			 (is_recent(since->snapshot) && xmin_is_after(xmin, since->snapshot)));
+	return is_of_this_cluster(DatumGetFullTransactionId(txid), xmin) &&
+		sees(published, txid) &&
+		!(ev_label_counts(since) && sees(since->snapshot, txid));
 }
 
 /* ---------------------------------------------------------------------

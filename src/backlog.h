@@ -8,11 +8,12 @@
 #ifndef EV_BACKLOG_H
 #define EV_BACKLOG_H
 
+#include "executor/tuptable.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/snapshot.h"
 
-#include "eventuate.h"
+#include "outbox.h"
 
 /*
  * Which rows: those that "now" sees and "known" does not (pg_snapshots).
@@ -27,6 +28,8 @@ typedef struct EvBacklog
 
 extern List *ev_backlog_lock(void);
 extern List *ev_backlog_lock_table(Oid relid, LOCKMODE lockmode);
+extern bool ev_backlog_is_published(const EvOutbox *outbox,
+									TupleTableSlot *slot, Datum published);
 extern uint64 ev_backlog_send(List *relations, const EvBacklog *backlog,
 							  const EvSink *sink);
 

@@ -148,10 +148,11 @@ end_process(EvWorker *worker)
 static bool
 end_workers(EvDatabase *entry)
 {
-	bool		found = entry->publisher.pid != 0;
+	bool		found = entry->publisher.pid != 0 || entry->housekeeper.pid != 0;
 	EvOutboxEntry *outbox;
 
 	ev_shared_wake(&entry->publisher);
+	end_process(&entry->housekeeper);
 	for (int i = 0; (outbox = ev_shared_outbox_entry(i)) != NULL; i++)
 	{
 		if (outbox->datid != entry->datid || outbox->poller.pid == 0)

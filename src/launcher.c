@@ -79,6 +79,7 @@ static const struct
 {
 	[EV_WORKER_PUBLISHER] = {"publisher", "ev_publisher_main"},
 	[EV_WORKER_POLLER] = {"poller", "ev_poller_main"},
+	[EV_WORKER_HOUSEKEEPER] = {"housekeeper", "ev_housekeeper_main"},
 };
 
 static bool
@@ -383,6 +384,64 @@ start_pollers(void)
 	return timeout;
 }
 
+/* Is there something to tidy up in a database, and when? */
+static bool
+needs_housekeeper(EvDatabase *entry, EvInstant *when)
+{
+	bool		needed;
+
+	SpinLockAcquire(&entry->mutex);
+	needed = entry->installed &&
+		(entry->clean_left || entry->messages != entry->clean_messages);
+	*when = entry->clean_at;
+	SpinLockRelease(&entry->mutex);
+	return needed && entry->publisher.pid != 0;
+}
+
+/* The same for those that tidy up: last, for there is no hurry. */
+static long
+start_housekeepers(void)
+{
+	EvInstant	now = ev_instant_now();
+	long		timeout = SCAN_INTERVAL;
+	ListCell   *cell;
+
+	foreach(cell, databases)
+	{
+		Database   *database = (Database *) lfirst(cell);
+		EvDatabase *entry = ev_shared_find(database->datid);
+		EvInstant	when;
+
+		if (entry == NULL || !database->allowed || is_held(entry) ||
+			!needs_housekeeper(entry, &when))
+			continue;
+		if (when > now)
+		{
+			timeout = Min(timeout, (when - now) / 1000 + 1);
+			continue;
+		}
+		if (!start_worker(database, EV_WORKER_HOUSEKEEPER, InvalidOid,
+						  &entry->housekeeper, now, &timeout))
+			break;
+	}
+	return timeout;
+}
+
+/* What is to be tidied up may be another matter now. */
+static void
+reconsider_housekeeping(void)
+{
+	EvDatabase *entry;
+
+	for (int i = 0; (entry = ev_shared_entry(i)) != NULL; i++)
+	{
+		SpinLockAcquire(&entry->mutex);
+		entry->clean_at = 0;
+		entry->clean_left = true;
+		SpinLockRelease(&entry->mutex);
+	}
+}
+
 static void
 forget_launcher(int code, Datum arg)
 {
@@ -442,11 +501,13 @@ ev_launcher_main(Datum main_arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			reconsider_housekeeping();
 		}
 		scan_databases();
 		remove_entries();
 		timeout = start_publishers();
 		timeout = Min(timeout, start_pollers());
+		timeout = Min(timeout, start_housekeepers());
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 				  timeout, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

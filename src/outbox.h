@@ -54,6 +54,7 @@ extern Oid	ev_outbox_unreadable_partition(Oid relid);
 extern void ev_outbox_set_label(Oid relid, const char *label);
 
 /* outbox_columns.c */
+extern AttrNumber ev_outbox_age_column(const EvOutbox *outbox, TupleDesc desc);
 extern void ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc);
 
 #endif							/* EV_OUTBOX_H */

@@ -280,3 +280,17 @@ ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc)
 	if (outbox->problem == NULL)
 		outbox->problem = check_options(outbox);
 }
+
+/*
+ * The column that tells how old a row is: creation_time, else what the label
+ * calls "timestamp"; 0: there is none.
+ */
+AttrNumber
+ev_outbox_age_column(const EvOutbox *outbox, TupleDesc desc)
+{
+	Oid			type = InvalidOid;
+	AttrNumber	column = find_column(desc, "creation_time", &type);
+
+	return column != 0 && is_of_kind(type, KIND_TIME) ? column :
+		outbox->columns[EV_COLUMN_TIME];
+}

@@ -43,6 +43,7 @@
 #include "copy_record.h"
 #include "dead_letter.h"
 #include "outbox.h"
+#include "own_table.h"
 #include "owner.h"
 #include "poll.h"
 #include "row.h"
@@ -136,12 +137,12 @@ run_as_owner(const Polled *polled, const char *command, int param_count,
 			 Oid type, Datum value, int expected)
 {
 	EvOwner		saved;
+	EvCommand	parsed = {.text = command,.count = param_count,.types = &type,.values = &value};
 	int			result;
 
 	ev_owner_assume(polled->relation->rd_rel->relowner, &saved);
 	enable_timeout_after(STATEMENT_TIMEOUT, TIMEOUT);
-	result = SPI_execute_with_args(command, param_count, &type, &value, NULL,
-								   false, 0);
+	result = ev_own_execute_on(RelationGetRelid(polled->relation), &parsed);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	ev_owner_resume(&saved);
 	if (result != expected)

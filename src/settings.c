@@ -42,6 +42,7 @@ char	   *ev_databases = NULL;
 int			ev_max_message_size = 1000000;
 int			ev_queue_size = 64 * 1024;
 int			ev_max_wal = 10 * 1024;
+int			ev_retention = 3600;
 int			ev_send_mode = EV_SEND_TABLE;
 int			ev_on_refusal = EV_REFUSAL_DEAD_LETTER;
 int			ev_refusal_grace = 300;
@@ -188,6 +189,19 @@ define_numbers(void)
 							MAX_KILOBYTES,
 							PGC_SIGHUP,
 							GUC_UNIT_KB,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("eventuate.retention",
+							"Sets how long published rows stay in the tables of the extension.",
+							"Attached tables keep theirs, unless eventuate_attach() was told otherwise. -1 means for ever.",
+							&ev_retention,
+							3600,
+							-1,
+							INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
 							NULL,
 							NULL,
 							NULL);

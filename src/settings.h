@@ -33,6 +33,7 @@ extern int	ev_max_message_size;	/* bytes */
 extern int	ev_queue_size;		/* kB */
 extern int	ev_record_timestamp;	/* EvRecordTimestamp */
 extern bool ev_exactly_once;
+extern int	ev_retention;		/* seconds; -1: rows stay */
 extern int	ev_max_wal;			/* MB; -1: no limit */
 extern int	ev_send_mode;		/* EvSendMode; of each session */
 extern int	ev_on_refusal;		/* EvOnRefusal */

@@ -121,6 +121,8 @@ init_database(EvDatabase *database)
 	memset(database, 0, sizeof(EvDatabase));
 	SpinLockInit(&database->mutex);
 	ev_shared_init_worker(&database->publisher);
+	ev_shared_init_worker(&database->housekeeper);
+	database->clean_left = true;
 	pg_atomic_init_u32(&database->sleeping, 0);
 	pg_atomic_init_u32(&database->recheck, 0);
 	pg_atomic_init_u64(&database->commit_lsn, 0);

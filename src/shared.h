@@ -37,7 +37,8 @@ typedef enum EvState
 typedef enum EvWorkerKind
 {
 	EV_WORKER_PUBLISHER,		/* of a database */
-	EV_WORKER_POLLER			/* of an outbox */
+	EV_WORKER_POLLER,			/* of an outbox */
+	EV_WORKER_HOUSEKEEPER		/* of a database */
 } EvWorkerKind;
 
 /*
@@ -69,6 +70,7 @@ typedef struct EvDatabase
 	int			holder;			/* pid of a backend that wants us away; 0:
 								 * none */
 	EvWorker	publisher;
+	EvWorker	housekeeper;
 
 	XLogRecPtr	published_lsn;
 	TimestampTz published_through;
@@ -78,6 +80,11 @@ typedef struct EvDatabase
 	uint64		unconfirmed;
 	uint64		dead_letters;
 	TimestampTz stats_reset;
+
+	/* When to tidy up again, if there is anything new, or was anything left. */
+	EvInstant	clean_at;
+	uint64		clean_messages;
+	bool		clean_left;
 
 	/* Written by committing backends without the mutex. */
 	pg_atomic_uint32 sleeping;	/* the publisher waits: a commit sets its

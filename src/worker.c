@@ -46,6 +46,7 @@
 static const char *const kind_names[] = {
 	[EV_WORKER_PUBLISHER] = "publisher",
 	[EV_WORKER_POLLER] = "poller",
+	[EV_WORKER_HOUSEKEEPER] = "housekeeper",
 };
 
 /* In kB. */
@@ -229,8 +230,12 @@ find_entry(void)
 	EvOutboxEntry *outbox;
 
 	database = ev_shared_find(task.datid);
-	if (database == NULL || task.kind == EV_WORKER_PUBLISHER)
-		return database ? &database->publisher : NULL;
+	if (database == NULL)
+		return NULL;
+	if (task.kind == EV_WORKER_PUBLISHER)
+		return &database->publisher;
+	if (task.kind == EV_WORKER_HOUSEKEEPER)
+		return &database->housekeeper;
 	outbox = ev_shared_outbox_find(task.datid, task.relid);
 	return outbox ? &outbox->poller : NULL;
 }

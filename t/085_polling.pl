@@ -52,7 +52,7 @@ foreach my $server ([ 'remote', $remote ], [ 'other', $other ])
 }
 
 # Published in the order of ids, and marked.
-$remote->safe_psql('postgres', join(';', insert($remote, 'polled', 'b', 'a', 'c')));
+$remote->safe_psql('postgres', join(';', 'BEGIN', insert($remote, 'polled', 'b', 'a', 'c'), 'COMMIT'));
 is_deeply([ payloads(wait_for_records($kafka, 'polled', 3)) ], [ 'a', 'b', 'c' ], 'rows of a foreign table are published, by id');
 $remote->poll_query_until('postgres', 'SELECT count(*) = 3 FROM message WHERE published = 1') or die;
 wait_for_query($node, 'postgres', q{SELECT format || ' ' || reader || ' ' || options || ' ' || messages || ' ' || state
