@@ -251,6 +251,16 @@ CREATE FUNCTION @extschema@.eventuate_detach(outbox regclass) RETURNS void
 	AS 'MODULE_PATHNAME', 'eventuate_detach'
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION @extschema@.eventuate_replay(since timestamptz, until timestamptz, channel text DEFAULT NULL) RETURNS int8
+	AS 'MODULE_PATHNAME', 'eventuate_replay'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.eventuate_replay(timestamptz, timestamptz, text) FROM PUBLIC;
+
+-- Everybody may wait.
+CREATE FUNCTION @extschema@.eventuate_wait(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '30 seconds') RETURNS bool
+	AS 'MODULE_PATHNAME', 'eventuate_wait'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 REVOKE ALL ON FUNCTION @extschema@.eventuate_attach(regclass, text, int8, interval, jsonb, text, text, text, bool, bool, bool, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_detach(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.eventuate_retry(int8, text, text, text, jsonb) FROM PUBLIC;

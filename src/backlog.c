@@ -149,20 +149,6 @@ row_xmin(TupleTableSlot *slot)
 												 &isnull));
 }
 
-static FullTransactionId
-oldest_running(Datum snapshot)
-{
-	return DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, snapshot));
-}
-
-/* Can xids of 32 bits be compared with those of a snapshot? */
-static bool
-is_recent(Datum snapshot)
-{
-	return U64FromFullTransactionId(ReadNextFullTransactionId()) -
-		U64FromFullTransactionId(oldest_running(snapshot)) < UINT64CONST(0x7fffffff);
-}
-
 /*
  * Is a row, by its xmin, older than anything that was running when a snapshot
  * was taken?  xmin has 32 bits: what is too far away to tell is not.
@@ -170,8 +156,12 @@ is_recent(Datum snapshot)
 static bool
 xmin_is_known(TransactionId xmin, Datum snapshot)
 {
-	return TransactionIdIsNormal(xmin) && is_recent(snapshot) &&
-		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest_running(snapshot)));
+	FullTransactionId oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, snapshot));
+	uint64		age = U64FromFullTransactionId(ReadNextFullTransactionId()) -
+	U64FromFullTransactionId(oldest);
+
+	return TransactionIdIsNormal(xmin) && age < UINT64CONST(0x7fffffff) &&
+		TransactionIdPrecedes(xmin, XidFromFullTransactionId(oldest));
 }
 
 /*
@@ -229,7 +219,7 @@ is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
 	Datum		txid = (Datum) 0;
 
 	if (backlog->known == (Datum) 0)
-		return true;
+		return backlog->filter == NULL || backlog->filter(outbox, slot);
 	if (column != 0 && outbox->problem == NULL)
 		txid = slot_getattr(slot, column, &isnull);
 	if (isnull)
@@ -241,6 +231,20 @@ is_wanted(const EvOutbox *outbox, TupleTableSlot *slot,
 }
 
 /*
+ * Was the row certainly inserted while the table was attached?  Unlike
+ * is_within(), in doubt it was not.
+ */
+static bool
+is_surely_within(const EvPeriod *period, TransactionId xmin, const Datum *txid)
+{
+	const EvMoment *since = &period->since;
+
+	return !ev_moment_counts(since) ||
+		!(txid ? ev_moment_sees_txid(since, *txid) :
+		  ev_moment_sees_xmin(since, xmin, true));
+}
+
+/*
  * Was a row published by us, by what "published" sees?  What was there before
  * the table was attached was not.  No, where that cannot be told.
  */
@@ -249,8 +253,8 @@ ev_backlog_is_published(const EvOutbox *outbox, TupleTableSlot *slot,
 						Datum published)
 {
 	AttrNumber	column = outbox->columns[EV_COLUMN_TXID];
+	const EvPeriod *period = &outbox->label.period;
 	TransactionId xmin = row_xmin(slot);
-	const EvMoment *since = &outbox->label.since;
 	bool		isnull = true;
 	Datum		txid = (Datum) 0;
 
@@ -260,11 +264,28 @@ ev_backlog_is_published(const EvOutbox *outbox, TupleTableSlot *slot,
 		txid = slot_getattr(slot, column, &isnull);
 	if (isnull)
 		return xmin_is_known(xmin, published) &&
-			(!ev_label_counts(since) ||
-			 (is_recent(since->snapshot) && xmin_is_after(xmin, since->snapshot)));
+			is_surely_within(period, xmin, NULL);
 	return is_of_this_cluster(DatumGetFullTransactionId(txid), xmin) &&
-		sees(published, txid) &&
-		!(ev_label_counts(since) && sees(since->snapshot, txid));
+		sees(published, txid) && is_surely_within(period, xmin, &txid);
+}
+
+/* When a row was made; false: nobody knows. */
+bool
+ev_backlog_row_time(const EvOutbox *outbox, TupleTableSlot *slot,
+					TimestampTz *time)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	AttrNumber	column = ev_outbox_age_column(outbox, desc);
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+
+	if (column != 0)
+		value = slot_getattr(slot, column, &isnull);
+	if (isnull)
+		return false;
+	*time = getBaseType(TupleDescAttr(desc, column - 1)->atttypid) == INT8OID ?
+		ev_time_of_epoch_ms(DatumGetInt64(value)) : DatumGetTimestampTz(value);
+	return true;
 }
 
 /* ---------------------------------------------------------------------

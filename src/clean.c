@@ -76,7 +76,7 @@ interval_ms(const Interval *interval)
 static int64
 retention_of(Oid relid, const EvLabel *label)
 {
-	if (label->reader != EV_READER_WAL || label->until.snapshot != (Datum) 0)
+	if (label->reader != EV_READER_WAL || !ev_label_is_attached(label))
 		return -1;
 	if (ev_own_table(get_rel_name(relid)) == relid)
 		return ev_retention < 0 ? -1 : ev_retention * INT64CONST(1000);
@@ -131,27 +131,12 @@ ev_clean_list(void)
  * ---------------------------------------------------------------------
  */
 
-/* When a row was made; false: nobody knows. */
-static bool
-row_time(TupleTableSlot *slot, AttrNumber column, TimestampTz *time)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, column, &isnull);
-
-	if (isnull)
-		return false;
-	*time = TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->atttypid == INT8OID ?
-		ev_time_of_epoch_ms(DatumGetInt64(value)) : DatumGetTimestampTz(value);
-	return true;
-}
-
 /* Looks for rows from a block on, until the batch is full. */
 static void
 find_rows(Relation relation, Datum published, TimestampTz before,
 		  BlockNumber start, Batch *batch)
 {
 	const EvOutbox *outbox = ev_outbox_find(relation);
-	AttrNumber	column = ev_outbox_age_column(outbox, RelationGetDescr(relation));
 	TupleTableSlot *slot;
 	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
 	BlockNumber end = blocks - start > BATCH_BLOCKS ? start + BATCH_BLOCKS : blocks;
@@ -160,7 +145,7 @@ find_rows(Relation relation, Datum published, TimestampTz before,
 	TableScanDesc scan;
 
 	batch->next = InvalidBlockNumber;
-	if (column == 0 || start >= blocks)
+	if (start >= blocks)
 		return;
 	ItemPointerSet(&from, start, 0);
 	ItemPointerSet(&to, end - 1, PG_UINT16_MAX);
@@ -171,7 +156,7 @@ find_rows(Relation relation, Datum published, TimestampTz before,
 		TimestampTz time;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!row_time(slot, column, &time) || time >= before ||
+		if (!ev_backlog_row_time(outbox, slot, &time) || time >= before ||
 			!ev_backlog_is_published(outbox, slot, published))
 		{
 			batch->left = true;

@@ -69,19 +69,26 @@ failover_end(XLogRecPtr end)
 }
 
 /*
- * The end of the newest record.  Where a page has just been filled PostgreSQL
- * says where the next record is to go, behind the header of a page that is not
- * there yet, which can be neither flushed nor read.
+ * A position without what is only the header of a page.  Where a page has just
+ * been filled PostgreSQL says where the next record is to go, behind the
+ * header of a page that is not there yet, which can be neither flushed nor
+ * read.
  */
 XLogRecPtr
-ev_horizon_inserted(void)
+ev_horizon_align(XLogRecPtr lsn)
 {
-	XLogRecPtr	lsn = GetXLogInsertRecPtr();
 	bool		first_page = lsn % wal_segment_size < XLOG_BLCKSZ;
 
 	if (lsn % XLOG_BLCKSZ == (first_page ? SizeOfXLogLongPHD : SizeOfXLogShortPHD))
 		lsn -= lsn % XLOG_BLCKSZ;
 	return lsn;
+}
+
+/* The end of the newest record. */
+XLogRecPtr
+ev_horizon_inserted(void)
+{
+	return ev_horizon_align(GetXLogInsertRecPtr());
 }
 
 /* WAL may be read up to here.  Also tells the current timeline. */

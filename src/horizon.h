@@ -13,6 +13,7 @@
 #include "eventuate.h"
 
 extern XLogRecPtr ev_horizon(TimeLineID *timeline);
+extern XLogRecPtr ev_horizon_align(XLogRecPtr lsn);
 extern XLogRecPtr ev_horizon_inserted(void);
 extern bool ev_horizon_is_end(void);
 extern const char *ev_horizon_explain(EvInstant now);
