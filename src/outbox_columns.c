@@ -281,16 +281,23 @@ ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc)
 		outbox->problem = check_options(outbox);
 }
 
+static bool
+tells_age(Oid type)
+{
+	return type == TIMESTAMPTZOID || type == INT8OID;
+}
+
 /*
- * The column that tells how old a row is: creation_time, else what the label
- * calls "timestamp"; 0: there is none.
+ * The column that tells how old a row is, by a timestamptz or by ms since
+ * 1970: creation_time, else what the label calls "timestamp"; 0: there is none.
  */
 AttrNumber
 ev_outbox_age_column(const EvOutbox *outbox, TupleDesc desc)
 {
-	Oid			type = InvalidOid;
-	AttrNumber	column = find_column(desc, "creation_time", &type);
+	EvPlaced	found = find_column(desc, "creation_time");
 
-	return column != 0 && is_of_kind(type, KIND_TIME) ? column :
-		outbox->columns[EV_COLUMN_TIME];
+	if (found.column != 0 && tells_age(found.type))
+		return found.column;
+	return tells_age(outbox->types[EV_COLUMN_TIME]) ?
+		outbox->columns[EV_COLUMN_TIME] : 0;
 }
