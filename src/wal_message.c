@@ -14,7 +14,8 @@
  * which live as long as the cluster.  A message that was copied belongs to
  * another transaction, or comes a second time in the same.
  *
- * Nothing is kept but the number in the current transaction.
+ * Nothing is kept but the number in the current transaction, and whether its
+ * last record was such a message.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -25,6 +26,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xloginsert.h"
 #include "catalog/pg_control.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
@@ -114,6 +116,41 @@ next_position(FullTransactionId xid)
 	return ++position;
 }
 
+/* Was a message written since a subtransaction began or ended? */
+static bool at_boundary = false;
+
+/*
+ * Decoding puts the changes of a transaction and its subtransactions in the
+ * order of their positions.  That of a message is its end, that of a row its
+ * beginning: where a row of another subtransaction follows immediately they
+ * are equal, and either may come first.  So between a message and the next
+ * change of subtransactions there is a record that means nothing.
+ */
+static void
+part_from_next(SubXactEvent event, SubTransactionId sub,
+			   SubTransactionId parent, void *arg)
+{
+	if (!at_boundary ||
+		(event != SUBXACT_EVENT_START_SUB && event != SUBXACT_EVENT_PRE_COMMIT_SUB))
+		return;
+	at_boundary = false;
+	XLogBeginInsert();
+	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
+	(void) XLogInsert(RM_XLOG_ID, XLOG_NOOP);
+}
+
+/* From the first message on; what an earlier transaction left is no matter. */
+static void
+watch_subtransactions(void)
+{
+	static bool watching = false;
+
+	if (!watching)
+		RegisterSubXactCallback(part_from_next, NULL);
+	watching = true;
+	at_boundary = true;
+}
+
 /*
  * Writes a row of a table to WAL, in the current transaction.  The row has all
  * its values in it.  The caller has checked that the user may insert it.
@@ -130,6 +167,7 @@ ev_wal_message_write(Oid relid, HeapTuple tuple)
 	XLogRecPtr	end;
 
 	Assert(!HeapTupleHasExternal(tuple));
+	watch_subtransactions();
 	compute_mac(&frame, (const char *) tuple->t_data, tuple->t_len, frame.mac);
 	memcpy(content, &frame, sizeof(Frame));
 	memcpy(content + sizeof(Frame), tuple->t_data, tuple->t_len);

@@ -70,6 +70,27 @@ is(scalar(@$of_tables), 12, 'everything that was sent, once');
 is_deeply($of_wal, $of_tables, 'the same records in the same order');
 is(rows() - $before, 1, 'and no row but the one that was asked for');
 
+# Rows and messages by turns, in subtransactions of their own: PostgreSQL's
+# decoding has the same position for a message and for what follows it.
+run(q{DO $$
+	DECLARE i int; mode text; other text;
+	BEGIN
+		FOR i IN 1 .. 60 LOOP
+			mode = CASE WHEN i % 2 = 0 THEN 'wal' ELSE 'table' END;
+			IF i % 3 = 0 THEN
+				PERFORM set_config('eventuate.send_mode', mode, true), eventuate_send('turns', i::text, 'k');
+			ELSE
+				BEGIN
+					PERFORM set_config('eventuate.send_mode', mode, true), eventuate_send('turns', i::text, 'k');
+				EXCEPTION WHEN division_by_zero THEN
+				END;
+			END IF;
+		END LOOP;
+	END $$});
+wait_caught_up($node);
+is_deeply([ map { $_->{value} =~ /"payload":"(\d+)"/ } consume($kafka, 'turns') ], [ 1 .. 60 ],
+	'rows and messages of subtransactions are in the order in which they were sent');
+
 # The rights are those of the table: privilege, policy, constraint, trigger.
 run(q{CREATE ROLE app; CREATE ROLE other;
 	GRANT INSERT ON eventuate.message, eventuate.record TO app});

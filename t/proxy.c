@@ -48,7 +48,7 @@ typedef struct Link
 	size_t		length[2];
 	size_t		sent[2];
 	bool		unanswered;		/* the client spoke last */
-} Link;
+}			Link;
 
 static Link links[MAX_LINKS];
 static int	server_port;
@@ -90,7 +90,7 @@ listen_anywhere(int *port)
 }
 
 static void
-close_link(Link *link)
+close_link(Link * link)
 {
 	close(link->fd[CLIENT]);
 	close(link->fd[SERVER]);
@@ -99,7 +99,7 @@ close_link(Link *link)
 
 /* Both ends get RST, and nothing of what is on its way arrives. */
 static void
-reset_link(Link *link)
+reset_link(Link * link)
 {
 	struct linger at_once = {.l_onoff = 1,.l_linger = 0};
 
@@ -142,7 +142,7 @@ open_link(int client)
  * connection has ended.
  */
 static bool
-move(Link *link, int from)
+move(Link * link, int from)
 {
 	int			to = 1 - from;
 	ssize_t		n;
@@ -166,7 +166,7 @@ move(Link *link, int from)
 
 /* What a side waits for: room for the rest, or more from there. */
 static short
-events_of(const Link *link, int side)
+events_of(const Link * link, int side)
 {
 	int			other = 1 - side;
 
