@@ -4,7 +4,7 @@
 #   make install                      install
 #   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
 #   make test MAJOR=17, test-majors   on another PostgreSQL, on 17 and 18
-#   make bench BENCH="drain latency"  measure
+#   make bench BENCH="drain latency"  measure         (all without BENCH)
 #   make torture KILLS=100 KAFKA=real kill everything while clients send  (SECONDS=, SEED=)
 #   make sanitize STEPS="tests fuzz valgrind"  the tests and random input, with every check there is
 #                                     (FUZZ_SECONDS=, FUZZ_CASES=, SEED=, TESTS=)
@@ -34,7 +34,8 @@ ISOLATION_OPTS = --temp-instance=tmp_check_isolation $(SERVER)
 TAP_TESTS = 1
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard t/unit/test_*.c))
 PROVE_TESTS = $(UNIT_TESTS) $(wildcard t/*.pl)
-EXTRA_CLEAN = t/mock_kafka t/proxy t/torture_client bench/latency $(UNIT_TESTS) tmp_*
+BENCH_PROGRAMS = bench/latency bench/produce bench/count_decode.so
+EXTRA_CLEAN = t/mock_kafka t/proxy t/torture_client $(BENCH_PROGRAMS) $(UNIT_TESTS) tmp_*
 
 # Nothing here is worth inlining into a query: do without clang.
 override with_llvm = no
@@ -70,10 +71,15 @@ t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
 		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
 		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 
-bench/latency: bench/latency.c
+bench/latency bench/produce: %: %.c
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $< -L$(libdir) -lpq -lrdkafka -lpthread
 
-.PHONY: test test-majors demo bench torture sanitize indent typedefs check-format check-layers
+bench/count_decode.so: bench/count_decode.c
+	$(CC) $(CFLAGS) $(CFLAGS_SL) $(CPPFLAGS) -shared -o $@ $<
+
+bench-programs: $(BENCH_PROGRAMS)
+
+.PHONY: test test-majors demo bench bench-programs torture sanitize indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)

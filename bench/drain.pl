@@ -1,70 +1,40 @@
-# How fast a backlog of committed one-row transactions reaches Kafka.
+# How fast a backlog of committed messages reaches Kafka, in transactions of
+# one row and of a thousand, beside what else could do it.
 #
-#	make bench BENCH=drain			ROWS=500000 ROUNDS=3 KAFKA=real|mock
+#	make bench BENCH=drain			ROWS=300000 ROUNDS=5 KAFKA=real|mock
 #
-# Prints messages/s, CPU of the publisher (all its threads) per message, and
-# its peak RSS.  Everything shares one machine: compare only figures of one run.
+# "count" decodes in the process and throws everything away; "bare" is
+# librdkafka alone with the same records.  The clock is the broker's: from the
+# first to the last record of the backlog.
 
 use strict;
 use warnings;
 
-use lib 't';
-use Eventuate;
-use Time::HiRes qw(time);
+use lib 't', 'bench';
+use Bench;
+use Bench::Backlog;
+use Bench::Peers;
 
-my $rows = $ENV{ROWS} || 500_000;
-my $rounds = $ENV{ROUNDS} || 3;
-my $kind = $ENV{KAFKA} || 'real';
-my $kafka = $kind eq 'mock' ? mock_kafka() : real_kafka();
-my $node = new_node('drain', kafka => $kafka,
-	conf => "shared_buffers = 256MB\nmax_wal_size = 8GB\ncheckpoint_timeout = 1h\nlog_statement = none\nautovacuum = off\n");
+my $rows = $ENV{ROWS} || 300_000;
+my $rounds = rounds(5);
+my ($kafka, $node) = bench_servers('drain');
 
-sub cpu_of
+$node->safe_psql('postgres', 'CREATE PUBLICATION bench FOR TABLE eventuate.message');
+foreach my $case ([ 'one row', 1 ], [ '1000 rows', 1000 ])
 {
-	my ($pid) = @_;
-	my @field = split ' ', (slurp_file("/proc/$pid/stat") =~ s/.*\) //sr);
-	return ($field[11] + $field[12]) / 100;
-}
+	my ($name, $per_transaction) = @$case;
+	my $backlog = Bench::Backlog->new($kafka, $node, "drain_$per_transaction", $rows, $per_transaction,
+		qw(count_decode wal2json pgoutput));
 
-sub rss_of
-{
-	my ($pid) = @_;
-	my ($kb) = slurp_file("/proc/$pid/status") =~ /VmHWM:\s+(\d+)/;
-	return $kb / 1024;
-}
-
-my $payload = '{"note": "' . 'x' x 288 . '"}';
-my $script = PostgreSQL::Test::Utils::tempdir() . '/send.sql';
-open(my $file, '>', $script) or die;
-print $file "\\set customer random(1, 1000)\n"
-  . "SELECT eventuate_send('drain', '$payload', :customer\::text, '{\"event-type\": \"OrderCreated\", \"event-aggregate-type\": \"Order\"}');\n";
-close $file;
-
-wait_for_state($node, 'postgres', 'streaming');
-$node->safe_psql('postgres', q{SELECT eventuate_send('drain', 'warm up')});
-wait_caught_up($node);
-
-foreach my $round (1 .. $rounds)
-{
-	$node->safe_psql('postgres', 'SELECT eventuate_pause()');
-	wait_for_state($node, 'postgres', 'paused');
-	$node->safe_psql('postgres', 'SELECT pg_stat_reset_eventuate()');
-	$node->command_ok(
-		[
-			'pgbench', '-n', '-M', 'prepared', '-c', '8', '-j', '2',
-			'-t', $rows / 8, '-f', $script, 'postgres'
-		],
-		"$rows transactions");
-
-	$node->safe_psql('postgres', 'SELECT eventuate_resume()');
-	wait_until('the first message',
-		sub { stat_of($node, 'messages') > 0 });
-	my $pid = publisher_pid($node);
-	my ($start, $first, $cpu) = (time, stat_of($node, 'messages'), cpu_of($pid));
-	wait_until('all messages', sub { stat_of($node, 'messages') >= $rows });
-	my ($seconds, $messages) = (time - $start, $rows - $first);
-	note(sprintf("%s Kafka, round %d: %d messages/s, %.2f us CPU a message, RSS %d MB",
-			$kind, $round, $messages / $seconds,
-			(cpu_of($pid) - $cpu) * 1e6 / $messages, rss_of($pid)));
+	my @debezium = (
+		'Debezium, default' => sub { $backlog->debezium(%Bench::Peers::default) },
+		'Debezium, tuned' => sub { $backlog->debezium(%Bench::Peers::tuned) });
+	compare("drain, $name", $rounds,
+		count => sub { $backlog->count },
+		eventuate => sub { $backlog->eventuate },
+		'eventuate, exactly once' => sub { $backlog->exactly_once },
+		'wal2json to kcat' => sub { $backlog->wal2json },
+		$per_transaction == 1 ? @debezium : (),
+		bare => sub { $backlog->bare });
 }
 done_testing();

@@ -3,12 +3,12 @@
  * latency.c
  *	  From COMMIT's return to a consumer: how long does a message take?
  *
- *	latency CONNINFO BROKERS TOPIC RATE COUNT send|insert|bare
+ *	latency CONNINFO BROKERS TOPIC RATE COUNT send|insert|bare ISOLATION
  *
  * Sends COUNT messages at RATE a second, each in a transaction of its own,
  * with eventuate_send() or a plain INSERT; "bare" produces the same records
  * with librdkafka alone, as the yardstick.  A thread consumes the topic with
- * fetch.wait.max.ms=2.  Prints percentiles in ms.
+ * fetch.wait.max.ms=2 and isolation.level=ISOLATION.  Prints percentiles in ms.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -31,6 +31,7 @@ static int	received = 0;
 static atomic_int ready = 0;
 static const char *brokers;
 static const char *topic;
+static const char *isolation;
 
 static double
 now_ms(void)
@@ -77,7 +78,8 @@ make_conf(const char *const *properties)
 static void *
 consume(void *arg)
 {
-	static const char *const properties[] = {"group.id", "latency", "fetch.wait.max.ms", "2", NULL};
+	const char *const properties[] = {"group.id", "latency", "fetch.wait.max.ms", "2",
+	"isolation.level", isolation, NULL};
 	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, make_conf(properties), NULL, 0);
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 
@@ -152,10 +154,11 @@ main(int argc, char **argv)
 	double		start;
 	double		rate;
 
-	if (argc != 7)
+	if (argc != 8)
 		return 2;
 	brokers = argv[2];
 	topic = argv[3];
+	isolation = argv[7];
 	rate = atof(argv[4]);
 	count = atoi(argv[5]);
 	sent = calloc(count, sizeof(double));
@@ -167,11 +170,12 @@ main(int argc, char **argv)
 	{
 		connection = PQconnectdb(argv[1]);
 		if (strcmp(argv[6], "send") == 0)
-			snprintf(query, sizeof(query), "SELECT eventuate_send('%s', $1::text)", topic);
+			snprintf(query, sizeof(query), "SELECT eventuate_send('%s', $1::text, '42', '{\"type\": \"OrderCreated\"}')", topic);
 		else
 			snprintf(query, sizeof(query),
 					 "INSERT INTO eventuate.message (id, destination, headers, payload, published)"
-					 " SELECT i, '%s', '{\"ID\":\"' || i || '\"}', $1, 0 FROM eventuate.next_id() AS i", topic);
+					 " SELECT i, '%s', '{\"type\":\"OrderCreated\",\"PARTITION_ID\":\"42\",\"DATE\":\"Sun, 22 Nov 2026 23:00:00 GMT\","
+					 "\"DESTINATION\":\"%s\",\"ID\":\"' || i || '\"}', $1, 0 FROM eventuate.next_id() AS i", topic, topic);
 		check(connection, PQprepare(connection, "m", query, 0, NULL));
 	}
 
@@ -196,7 +200,7 @@ main(int argc, char **argv)
 	for (int i = 0; i < count; i++)
 		arrived[i] -= sent[i];
 	qsort(arrived, count, sizeof(double), compare);
-	printf("%-6s at %.0f/s: p50 %.2f  p95 %.2f  p99 %.2f  max %.2f ms\n", argv[6], rate,
+	printf("p50=%.2f p95=%.2f p99=%.2f max=%.2f\n",
 		   arrived[count / 2], arrived[count * 95 / 100], arrived[count * 99 / 100], arrived[count - 1]);
 	return 0;
 }

@@ -1,32 +1,68 @@
-# From COMMIT's return to a consumer, beside a bare librdkafka producer.
+# From COMMIT's return to a consumer, beside a bare librdkafka producer, on an
+# idle server and with 4000 other transactions a second beside it.
 #
-#	make bench BENCH=latency		RATE=200 COUNT=2000 ROUNDS=3
-#
-# One machine holds all parts: compare only figures of one run.
+#	make bench BENCH=latency		RATE=200 COUNT=1000 ROUNDS=5 BESIDE=4000
 
 use strict;
 use warnings;
 
-use lib 't';
-use Eventuate;
+use lib 't', 'bench';
+use Bench;
+use Bench::Peers;
 
 my $rate = $ENV{RATE} || 200;
-my $count = $ENV{COUNT} || 2000;
-my $kafka = real_kafka();
-my $node = new_node('latency', kafka => $kafka, conf => "log_statement = none\nfsync = on\n");
-wait_for_state($node, 'postgres', 'streaming');
+my $count = $ENV{COUNT} || 1000;
+my $beside = $ENV{BESIDE} // 4000;
+my $rounds = rounds(5);
+my ($kafka, $node) = bench_servers('latency');
+my $background = send_script('beside');
 
-foreach my $round (1 .. $ENV{ROUNDS} || 3)
+bench_topic($kafka, 'beside');
+
+# Milliseconds of one way to send.
+sub measure
 {
-	foreach my $mode (qw(bare send insert))
-	{
-		my $topic = "latency_${mode}_$round";
-		$kafka->create_topic($topic, 1);
-		my ($out, $err) = ('', '');
-		ok(IPC::Run::run(
-				[ 'bench/latency', $node->connstr('postgres'), $kafka->brokers, $topic, $rate, $count, $mode ],
-				'>', \$out, '2>', \$err), "$mode, round $round") or note($err);
-		note($out);
-	}
+	my ($how, $isolation) = @_;
+	our $number;
+	my $topic = 'latency_' . ++$number;
+
+	bench_topic($kafka, $topic, 1);
+	my ($out) = run_command('bench/latency', $node->connstr('postgres'), $kafka->brokers, $topic, $rate, $count, $how, $isolation // 'read_uncommitted');
+	my %ms = $out =~ /(\w+)=([\d.]+)/g;
+	return map { ("$_ ms" => $ms{$_}) } qw(p50 p95 p99);
+}
+
+# The same while others send.
+sub measure_beside
+{
+	my (@how) = @_;
+	my $pgbench = IPC::Run::start(
+		[ 'pgbench', '-n', '-M', 'prepared', '-c', 4, '-R', $beside, '-T', 600, '-f', $background, $node->connstr('postgres') ],
+		'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+	my @ms = measure(@how);
+
+	$pgbench->kill_kill;
+	return @ms;
+}
+
+# The same by Debezium.
+sub debezium
+{
+	my ($measure) = @_;
+
+	return Bench::Peers::instead($node, sub { return $measure->('insert') }, 'pgoutput',
+		sub { return Bench::Peers::debezium($node, $kafka, $_[0], %Bench::Peers::tuned) });
+}
+
+$node->safe_psql('postgres', 'CREATE PUBLICATION bench FOR TABLE eventuate.message');
+foreach my $case ([ '', \&measure ], [ " beside $beside/s", \&measure_beside ])
+{
+	my ($name, $measure) = @$case;
+	compare("latency at $rate/s$name", $rounds,
+		bare => sub { $measure->('bare') },
+		eventuate_send => sub { $measure->('send') },
+		INSERT => sub { $measure->('insert') },
+		'eventuate_send, exactly once' => with_setting($node, 'eventuate.exactly_once = on', sub { $measure->('send', 'read_committed') }),
+		'Debezium, tuned' => sub { debezium($measure) });
 }
 done_testing();

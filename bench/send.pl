@@ -1,0 +1,63 @@
+# What sending costs, against an INSERT of the same row.
+#
+#	make bench BENCH=send			SECONDS_EACH=3 ROUNDS=5
+#
+# One client, prepared statements; a commit for each, or a hundred in one
+# transaction, sent in a pipeline so that the network does not hide the work.
+# The publisher is paused.  Prints microseconds a message and their ratio,
+# round by round.
+
+use strict;
+use warnings;
+
+use lib 't', 'bench';
+use Bench;
+
+my $seconds = $ENV{SECONDS_EACH} || 3;
+my ($kafka, $node) = bench_servers('send');
+my $payload = payload();
+my %statement = (
+	INSERT => "\\set n :n + 1\n"
+	  . 'INSERT INTO eventuate.message (id, destination, headers, payload) '
+	  . "VALUES ('0000019f2c3d4e5f-ab' || :n::text, 'send', "
+	  . q('{"type":"OrderCreated","PARTITION_ID":"42","DATE":"Sun, 22 Nov 2026 23:00:00 GMT","DESTINATION":"send","ID":"0000019f2c3d4e5f-ab00000000000000000"}')
+	  . ", '$payload');\n",
+	eventuate_send => "SELECT eventuate_send('send', '$payload', '42', '{\"type\": \"OrderCreated\"}');\n");
+my %settings = ('eventuate_send, WAL only' => '-c eventuate.send_mode=wal');
+$statement{'eventuate_send, WAL only'} = $statement{eventuate_send};
+
+$node->safe_psql('postgres', 'SELECT eventuate_pause()');
+wait_for_state($node, 'postgres', 'paused');
+
+foreach my $case ([ 'a commit each', 1 ], [ '100 in a transaction', 100 ])
+{
+	my ($name, $many) = @$case;
+	my %values;
+	my @who = sort { $b eq 'INSERT' ? 1 : $a eq 'INSERT' ? -1 : $a cmp $b } keys %statement;
+
+	foreach my $who (@who)
+	{
+		$values{$who}{script} = script($many == 1
+			? $statement{$who}
+			: "BEGIN;\n\\startpipeline\n" . $statement{$who} x $many . "\\endpipeline\nCOMMIT;\n");
+	}
+	my $measured = compare("send, $name", rounds(5), map {
+			my $who = $_;
+			($who => sub {
+				my ($round) = @_;
+				local $ENV{PGOPTIONS} = $settings{$who} // '';
+				# Ids that rise, of the same length in each round.
+				my $n = 10**16 * (10 + $round) + $many * 10**14;
+				my $rate = pgbench($node, '-c', 1, '-T', $seconds, '-D', "n=$n", '-f', $values{$who}{script});
+				$node->safe_psql('postgres', 'TRUNCATE eventuate.message; CHECKPOINT');
+				return ('us a message' => 1e6 / $rate / $many);
+			})
+		} @who);
+	my @insert = @{ $measured->{INSERT}{'us a message'} };
+	foreach my $who (grep { $_ ne 'INSERT' } @who)
+	{
+		my @times = @{ $measured->{$who}{'us a message'} };
+		result("send, $name", $who, 'of an INSERT', map { $times[$_] / $insert[$_] } 0 .. $#times);
+	}
+}
+done_testing();
