@@ -88,6 +88,7 @@ $node->safe_psql('postgres', q{
 	ALTER PUBLICATION debezium ADD TABLE outbox;
 	COMMIT;});
 wait_caught_up($node);
+my $messages = stat_of($node, 'messages');
 $connect = connect_debezium();
 wait_for_more();
 $node->safe_psql('postgres', 'DROP TABLE go_on');
@@ -107,5 +108,6 @@ foreach my $client (@clients)
 	is_deeply([ grep { $_ >= $next ? ($next = $_ + 1) : 0 } @numbers ],
 		[ 1 .. $rows ], "client $client: all are there and in order on the way back");
 }
+is(stat_of($node, 'messages'), $messages, 'no row of a table that was detached is published');
 
 done_testing();
