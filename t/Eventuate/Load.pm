@@ -74,16 +74,18 @@ sub load_sent
 #	from		only what was sent behind this number counts
 #	once		nothing may come again
 #	unordered	order is not looked at
+#	table		where what was sent is, instead of eventuate.message
 sub check_load
 {
 	my ($node, $kafka, $topic, $what, %options) = @_;
 	my $from = $options{from} || 0;
+	my $table = $options{table} || 'eventuate.message';
 	my (%sent, %seen, %range, @disorder, $disordered, $repeated, $phantoms);
 
 	$disordered = $repeated = $phantoms = 0;
 	$sent{$_} = 1
 	  foreach split /\n/, $node->safe_psql('postgres',
-		"SELECT (regexp_match(payload, '^\\d+'))[1] FROM eventuate.message WHERE destination = '$topic'");
+		"SELECT (regexp_match(payload, '^\\d+'))[1] FROM $table WHERE destination = '$topic'");
 	open(my $in, '-|', 'timeout', $timeout, 'kcat', '-C', '-b', $kafka->brokers,
 		'-t', $topic, '-e', '-q', '-o', 'beginning', '-X', 'fetch.wait.max.ms=10',
 		'-f', '%k %p %s\n') or die "no kcat: $!";
