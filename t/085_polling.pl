@@ -91,6 +91,18 @@ $locker->quit;
 is_deeply([ (payloads(wait_for_records($kafka, 'polled', 9)))[ 7, 8 ] ], [ 'h', 'h' ], 'ended before it is marked, a row is sent again');
 $remote->poll_query_until('postgres', q{SELECT count(*) = 0 FROM message WHERE published = 0}) or die;
 
+# What is not acknowledged is not marked, also when the server crashes meanwhile.
+$kafka->freeze;
+$remote->safe_psql('postgres', (insert($remote, 'held', 'l'))[0]);
+wait_for_query($node, 'postgres', q{SELECT count(*) > 0 FROM eventuate.record WHERE topic = 'held'});
+run(q{SELECT eventuate_wait(timeout => '500ms')});
+is($remote->safe_psql('postgres', q{SELECT published FROM message WHERE id = 'l'}), 0, 'a row is not marked before its record is acknowledged');
+$node->stop('immediate');
+$kafka->thaw;
+$node->start;
+is((payloads(wait_for_records($kafka, 'held', 1)))[0], 'l', 'nor lost in a crash');
+$remote->poll_query_until('postgres', q{SELECT published = 1 FROM message WHERE id = 'l'}) or die;
+
 # A server that is stopped stops its outbox and no other.
 $remote->stop;
 wait_for_query($node, 'postgres', state_of('remote'), 'waiting');
