@@ -58,11 +58,11 @@ ev_delivery_wait(void)
 	wait_for_room();
 }
 
-/* May the producer have one record more? */
+/* May the producer have one record more?  Not beside a suspect. */
 bool
 ev_delivery_room(void)
 {
-	return in_producer < limit;
+	return !trying_alone && in_producer < limit;
 }
 
 /* Has the producer nothing? */
