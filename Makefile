@@ -83,7 +83,7 @@ bench-programs: $(BENCH_PROGRAMS)
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
 bench:        ; @script/bench $(BENCH)
-torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' FAULTS='$(FAULTS)' SEND_MODE='$(SEND_MODE)' script/torture
+torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' FAULTS='$(FAULTS)' SEND_MODE='$(SEND_MODE)' EXACTLY_ONCE='$(EXACTLY_ONCE)' script/torture
 sanitize:     ; @STEPS='$(STEPS)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_CASES='$(FUZZ_CASES)' SEED='$(SEED)' script/sanitize $(TESTS)
 demo:         ; @KAFKA='$(KAFKA)' BROKERS='$(BROKERS)' script/demo
 indent:       ; @script/indent

@@ -3,6 +3,7 @@
 #
 #	make torture KILLS=100 SECONDS=600 SEED=1 KAFKA=real|mock CLIENTS=5 FAULTS="slot broker" SEND_MODE=wal
 #
+# With EXACTLY_ONCE=on nothing comes twice, but after the loss of the slot.
 # Without any of these it is a short run on either Kafka.
 
 use strict;
@@ -13,8 +14,9 @@ use Eventuate;
 use Time::HiRes qw(time);
 use Torture;
 
-my $long = grep { defined $ENV{$_} } qw(KILLS DURATION SEED KAFKA FAULTS);
+my $long = grep { defined $ENV{$_} } qw(KILLS DURATION SEED KAFKA FAULTS EXACTLY_ONCE);
 my $seed = $ENV{SEED} || int(rand 1_000_000) + 1;
+my $exactly_once = $ENV{EXACTLY_ONCE} || 'off';
 my @kinds = $long ? ($ENV{KAFKA} || 'real') : qw(mock real);
 
 foreach my $kind (@kinds)
@@ -26,7 +28,7 @@ foreach my $kind (@kinds)
 		restart_after_crash => 1,
 		# So that a frozen broker is given up now and then.
 		properties => 'socket.timeout.ms=3000',
-		conf => 'eventuate.send_mode = ' . ($ENV{SEND_MODE} || "'table'") . "\nlog_statement = none\nmax_connections = 50\nmax_prepared_transactions = 50\n"
+		conf => 'eventuate.send_mode = ' . ($ENV{SEND_MODE} || "'table'") . "\neventuate.exactly_once = $exactly_once\nlog_statement = none\nmax_connections = 50\nmax_prepared_transactions = 50\n"
 		  . "max_wal_size = 64MB\nwal_keep_size = 256MB\nautovacuum_naptime = 5s\n");
 	wait_for_state($node, 'postgres', 'streaming');
 
@@ -34,6 +36,7 @@ foreach my $kind (@kinds)
 		node => $node,
 		kafka => $kafka,
 		seed => $seed,
+		exactly_once => $exactly_once eq 'on',
 		clients => $ENV{CLIENTS} || 5,
 		standby => !$ENV{FAULTS} || $ENV{FAULTS} =~ /promote|standby/);
 	my $start = time;

@@ -164,7 +164,8 @@ sub read_back
 	}
 	else
 	{
-		$self->launch('records', '/dev/null', 'read', $self->{kafka}->brokers, $partitions, @topics);
+		$self->launch('records', '/dev/null', $self->{exactly_once} ? 'read-committed' : 'read',
+			$self->{kafka}->brokers, $partitions, @topics);
 	}
 	$self->join_program('records');
 	$self->{node}->command_ok(
@@ -242,6 +243,7 @@ sub evidence
 		start => $self->{start},
 		events => $self->{events},
 		mock => $self->mock,
+		exactly_once => $self->{exactly_once},
 		journals => [ map { lines("$directory/client$_", qr/ /) } 1 .. $self->{clients} ],
 		truth => lines("$directory/truth", qr/ /),
 		samples => lines("$directory/samples", qr/\t/),

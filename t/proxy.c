@@ -12,6 +12,11 @@
  *		swallow MS		those whose next answer arrives within MS: the server
  *						has done what was asked, the client does not learn it
  *
+ *		delay MS		none; but what the clients of the connections there are
+ *						say arrives that much later, also when they are gone by
+ *						then.  Answers how many connections, and how many bytes
+ *						are on their way
+ *
  * The end of stdin ends it.  While nobody listens at the server's port clients
  * find their connections closed.
  *
@@ -48,7 +53,9 @@ typedef struct Link
 	size_t		length[2];
 	size_t		sent[2];
 	bool		unanswered;		/* the client spoke last */
-}			Link;
+	int			delay;			/* in ms, of what the client says */
+	double		due;			/* when that is to arrive */
+} Link;
 
 static Link links[MAX_LINKS];
 static int	server_port;
@@ -90,7 +97,7 @@ listen_anywhere(int *port)
 }
 
 static void
-close_link(Link * link)
+close_link(Link *link)
 {
 	close(link->fd[CLIENT]);
 	close(link->fd[SERVER]);
@@ -99,7 +106,7 @@ close_link(Link * link)
 
 /* Both ends get RST, and nothing of what is on its way arrives. */
 static void
-reset_link(Link * link)
+reset_link(Link *link)
 {
 	struct linger at_once = {.l_onoff = 1,.l_linger = 0};
 
@@ -129,6 +136,8 @@ open_link(int client)
 	link->fd[CLIENT] = client;
 	link->fd[SERVER] = server;
 	link->unanswered = false;
+	link->delay = 0;
+	link->due = 0;
 	for (int side = 0; side < 2; side++)
 	{
 		link->length[side] = link->sent[side] = 0;
@@ -142,7 +151,7 @@ open_link(int client)
  * connection has ended.
  */
 static bool
-move(Link * link, int from)
+move(Link *link, int from)
 {
 	int			to = 1 - from;
 	ssize_t		n;
@@ -155,18 +164,32 @@ move(Link * link, int from)
 		link->length[from] = n;
 		link->sent[from] = 0;
 		link->unanswered = from == CLIENT;
+		link->due = from == CLIENT ? now_ms() + link->delay : link->due;
 	}
+	if (from == CLIENT && now_ms() < link->due)
+		return true;
 	n = send(link->fd[to], link->data[from] + link->sent[from],
 			 link->length[from] - link->sent[from], MSG_NOSIGNAL);
+	/* Nobody waits for this anymore, but the server is to hear the rest. */
+	if (n < 0 && from == SERVER && link->delay > 0 && errno != EAGAIN)
+		n = link->length[from] - link->sent[from];
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	link->sent[from] += n;
 	return true;
 }
 
+/* Is what the client said on its way for so many ms more? */
+static double
+on_its_way(const Link *link)
+{
+	return link->sent[CLIENT] < link->length[CLIENT] && link->due > now_ms() ?
+		link->due - now_ms() : 0;
+}
+
 /* What a side waits for: room for the rest, or more from there. */
 static short
-events_of(const Link * link, int side)
+events_of(const Link *link, int side)
 {
 	int			other = 1 - side;
 
@@ -187,12 +210,20 @@ serve(struct pollfd *extra, int timeout, bool swallow)
 	memcpy(polled, extra, 2 * sizeof(*extra));
 	for (int i = 0; i < MAX_LINKS; i++)
 	{
+		double		later = links[i].fd[CLIENT] < 0 ? 0 : on_its_way(&links[i]);
+
+		if (later > 0 && (timeout < 0 || timeout > later))
+			timeout = (int) later + 1;
 		for (int side = 0; side < 2; side++)
 		{
 			struct pollfd *its = &polled[2 + 2 * i + side];
 
 			its->fd = links[i].fd[CLIENT] < 0 ? -1 : links[i].fd[side];
 			its->events = its->fd < 0 ? 0 : events_of(&links[i], side);
+			if (later > 0 && side == CLIENT)
+				its->fd = -1;
+			else if (later > 0)
+				its->events &= ~POLLOUT;
 			its->revents = 0;
 		}
 	}
@@ -205,6 +236,9 @@ serve(struct pollfd *extra, int timeout, bool swallow)
 
 		if (link->fd[CLIENT] < 0)
 			continue;
+		/* What a client that is gone has said may still be to be read. */
+		if (link->delay > 0 && (client & (POLLHUP | POLLERR)))
+			client = POLLIN;
 		if (swallow && link->unanswered && (server & POLLIN))
 		{
 			reset_link(link);
@@ -237,6 +271,23 @@ reset_all(void)
 }
 
 static void
+delay(int ms)
+{
+	int			count = 0;
+	size_t		bytes = 0;
+
+	for (int i = 0; i < MAX_LINKS; i++)
+	{
+		if (links[i].fd[CLIENT] < 0)
+			continue;
+		count++;
+		bytes += links[i].length[CLIENT] - links[i].sent[CLIENT];
+		links[i].delay = ms;
+	}
+	printf("ok %d %zu\n", count, bytes);
+}
+
+static void
 swallow(int ms)
 {
 	struct pollfd nothing[2] = {{.fd = -1}, {.fd = -1}};
@@ -263,6 +314,8 @@ obey(void)
 		reset_all();
 	else if (sscanf(line, "swallow %d", &ms) == 1)
 		swallow(ms);
+	else if (sscanf(line, "delay %d", &ms) == 1)
+		delay(ms);
 	else
 		printf("error: unknown command\n");
 	return true;

@@ -4,6 +4,9 @@
 #	reset				resets (RST) every connection
 #	reset(1)			waits for up to 0.3 s until Kafka answers something, and
 #						resets that connection instead of passing the answer on
+#	delay(ms)			what the connections there are bring to Kafka arrives later,
+#						also when the client is gone by then; returns how many
+#						connections, and how many bytes are on their way
 #
 # reset returns how many connections it hit, and how many of them had a request
 # that was not answered.
@@ -32,6 +35,12 @@ sub reset
 {
 	my ($self, $answer) = @_;
 	return $self->command($answer ? 'swallow 300' : 'reset');
+}
+
+sub delay
+{
+	my ($self, $ms) = @_;
+	return $self->command("delay $ms");
 }
 
 1;

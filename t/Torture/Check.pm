@@ -21,6 +21,7 @@ use constant { RECORDS => 0, PLACE => 1, TXID => 2, ANSWER => 3, TIMES => 4, IDS
 
 # events		[kind, ms at its begin, ms when the publisher was gone]
 # start			ms; no record is older
+# exactly_once	duplicates come only of the loss of a slot
 # journals, truth, samples, records		iterators over what t/torture_client wrote
 #
 # Returns counts, and in "problems" what is wrong, as text.

@@ -131,6 +131,10 @@ sub blame
 		$self->excess($what, 'was known to be published when the slot was lost')
 		  if $self->stored($event->[1] - 1000, $txid);
 	}
+	elsif ($self->{exactly_once})
+	{
+		$self->excess($what, "came again after fault \"$event->[0]\", from $from to $to");
+	}
 	else
 	{
 		$burst->{known}++;

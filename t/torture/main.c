@@ -22,6 +22,7 @@
  *		partitions: topic's number, partition, offset, timestamp, key, client,
  *		transaction, number in the transaction, turn, a hash of the message's
  *		id or 0, and 1 if the record is what was sent; blanks between them.
+ *		With "read-committed" there are offsets without a record.
  *
  * A payload names itself: "T.client.transaction.number.turn.length.filler",
  * the filler being random but known.  Records that are rolled back to a
@@ -60,7 +61,7 @@ main(int argc, char **argv)
 		return send_until_stopped(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "sample") == 0)
 		return sample_until_stopped(argc, argv);
-	if (argc > 1 && strcmp(argv[1], "read") == 0)
+	if (argc > 1 && (strcmp(argv[1], "read") == 0 || strcmp(argv[1], "read-committed") == 0))
 		return read_topics(argc, argv);
 	fprintf(stderr, "torture_client: see the head of t/torture/main.c\n");
 	return 2;

@@ -49,13 +49,14 @@ read_topics(int argc, char **argv)
 		{"group.id", "torture"}, {"fetch.wait.max.ms", "20"}, {"enable.auto.commit", "false"},
 		{"auto.offset.reset", "error"}, {"reconnect.backoff.max.ms", "500"}, {"log_level", "2"},
 		{"topic.metadata.refresh.interval.ms", "1000"}, {"check.crcs", "true"},
-		{"topic.metadata.propagation.max.ms", "0"}
+		{"topic.metadata.propagation.max.ms", "0"}, {"enable.partition.eof", "true"}
 	};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_t *consumer;
 	int			partitions;
 	int			topics;
+	bool		committed = strcmp(argv[1], "read-committed") == 0;
 	bool		ending = false;
 	double		checked = 0;
 
@@ -86,10 +87,16 @@ read_topics(int argc, char **argv)
 
 		while ((record = rd_kafka_consumer_poll(consumer, 50)) != NULL)
 		{
-			for (int t = 0; record->err == 0 && t < topics; t++)
+			bool		at_end = record->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+
+			for (int t = 0; (record->err == 0 || at_end) && t < topics; t++)
 			{
 				if (strcmp(rd_kafka_topic_name(record->rkt), argv[4 + t]) != 0)
 					continue;
+				if (committed && record->offset > position[t][record->partition])
+					position[t][record->partition] = record->offset;
+				if (at_end)
+					break;
 				if (record->offset != position[t][record->partition])
 				{
 					fprintf(stderr, "%s [%d]: offset %ld comes after %ld\n", argv[4 + t], record->partition,
