@@ -22,6 +22,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "row_reader.h"
 
 /* Java's BigDecimal has no exponent down to this one. */
