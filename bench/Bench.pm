@@ -32,7 +32,7 @@ our @EXPORT = (
 	@Eventuate::EXPORT, qw(
 	  bench_servers bench_topic compare result rounds median
 	  pgbench script send_script payload
-	  cpu_of rss_of peak_of reset_peak switches_of with_setting
+	  cpu_of cpu_of_children rss_of peak_of reset_peak switches_of with_setting
 	  records_in arrival_of run_command
 	));
 
@@ -176,6 +176,15 @@ sub cpu_of
 	my ($pid) = @_;
 	my @field = split ' ', (slurp_file("/proc/$pid/stat") =~ s/.*\) //sr);
 	return ($field[11] + $field[12]) / 100;
+}
+
+# CPU seconds of the children of a process that have ended: of the postmaster,
+# what sessions have used.
+sub cpu_of_children
+{
+	my ($pid) = @_;
+	my @field = split ' ', (slurp_file("/proc/$pid/stat") =~ s/.*\) //sr);
+	return ($field[13] + $field[14]) / 100;
 }
 
 sub status_of

@@ -4,8 +4,8 @@
 #
 # One client, prepared statements; a commit for each, or a hundred in one
 # transaction, sent in a pipeline so that the network does not hide the work.
-# The publisher is paused.  Prints microseconds a message and their ratio,
-# round by round.
+# The publisher is paused.  Prints microseconds a message, by the clock and of
+# the session's CPU, and their ratios, round by round.
 
 use strict;
 use warnings;
@@ -48,16 +48,23 @@ foreach my $case ([ 'a commit each', 1 ], [ '100 in a transaction', 100 ])
 				local $ENV{PGOPTIONS} = $settings{$who} // '';
 				# Ids that rise, of the same length in each round.
 				my $n = 10**16 * (10 + $round) + $many * 10**14;
+				my $postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr;
+				my $cpu = cpu_of_children($postmaster);
 				my $rate = pgbench($node, '-c', 1, '-T', $seconds, '-D', "n=$n", '-f', $values{$who}{script});
+				wait_for_query($node, 'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'});
+				$cpu = cpu_of_children($postmaster) - $cpu;
 				$node->safe_psql('postgres', 'TRUNCATE eventuate.message; CHECKPOINT');
-				return ('us a message' => 1e6 / $rate / $many);
+				return ('us a message' => 1e6 / $rate / $many, 'CPU us a message' => $cpu * 1e6 / ($rate * $many * $seconds));
 			})
 		} @who);
-	my @insert = @{ $measured->{INSERT}{'us a message'} };
-	foreach my $who (grep { $_ ne 'INSERT' } @who)
+	foreach my $what ('us a message', 'CPU us a message')
 	{
-		my @times = @{ $measured->{$who}{'us a message'} };
-		result("send, $name", $who, 'of an INSERT', map { $times[$_] / $insert[$_] } 0 .. $#times);
+		my @insert = @{ $measured->{INSERT}{$what} };
+		foreach my $who (grep { $_ ne 'INSERT' } @who)
+		{
+			my @times = @{ $measured->{$who}{$what} };
+			result("send, $name", $who, "$what, of an INSERT's", map { $times[$_] / $insert[$_] } 0 .. $#times);
+		}
 	}
 }
 done_testing();
