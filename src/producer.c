@@ -143,6 +143,10 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 		if (reader_conf != NULL)
 			rd_kafka_conf_destroy(reader_conf);
 		close_pipe();
+		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__INVALID_ARG)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("could not start the Kafka producer: %s", text)));
 		*error = pstrdup(text);
 		return false;
 	}

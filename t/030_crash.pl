@@ -36,7 +36,7 @@ ROLLBACK;
 close $file;
 
 # Load that lasts until the server goes away, or until it is stopped.
-sub start_load
+sub start_pgbench
 {
 	return IPC::Run::start(
 		[
@@ -54,7 +54,7 @@ sub under_load
 {
 	my ($what, $action) = @_;
 	my $before = committed();
-	my $load = start_load();
+	my $load = start_pgbench();
 	my $start = time;
 
 	wait_until('load', sub { committed() - $before > 500 });

@@ -74,8 +74,9 @@ wait_until('a full queue', sub {
 	return $Eventuate::seen >= $queue_kb * 1024 / 1000;
 });
 my $full = memory('VmRSS');
-my $in_flight = stat_of($node, 'in_flight');
 my $load = start_load($node, $topics[-1], rate => 1000);
+wait_until('some more messages', sub { load_sent($node, $topics[-1]) > 2_000 });
+my $in_flight = stat_of($node, 'in_flight');
 my $sent = load_sent($node, $topics[-1]);
 wait_until('more messages', sub { load_sent($node, $topics[-1]) > $sent + 8_000 });
 stop_load($load);

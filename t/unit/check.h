@@ -13,7 +13,7 @@
 
 #include <time.h>
 
-#define MAX_TEXT 100000
+#define MAX_TEXT 1000000
 #define CHECK(condition) check((condition), #condition, __LINE__)
 #define CHECK_TEXT(data, length, expected) \
 	check_text(data, length, expected, strlen(expected), __LINE__)
