@@ -91,11 +91,16 @@ add_table(List *cleanings, Oid relid)
 
 	foreach(cell, find_all_inheritors(relid, AccessShareLock, NULL))
 	{
-		Relation	relation = relation_open(lfirst_oid(cell), NoLock);
-		const EvOutbox *outbox = ev_outbox_find(relation);
-		int64		retention = outbox == NULL || relation->rd_rel->relkind != RELKIND_RELATION ?
-		-1 : retention_of(outbox->relid, &outbox->label);
+		/* The table itself is not locked yet, and may be gone. */
+		Relation	relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
+		const EvOutbox *outbox;
+		int64		retention;
 
+		if (relation == NULL)
+			continue;
+		outbox = ev_outbox_find(relation);
+		retention = outbox == NULL || relation->rd_rel->relkind != RELKIND_RELATION ?
+			-1 : retention_of(outbox->relid, &outbox->label);
 		if (retention >= 0)
 		{
 			EvCleaning *cleaning = palloc(sizeof(EvCleaning));
