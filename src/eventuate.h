@@ -69,7 +69,9 @@ typedef struct EvMessage
 static inline int64
 ev_epoch_ms(TimestampTz time)
 {
-	return (time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;
+	/* Rounded down; in this order, since times go up to the end of int64. */
+	return time / 1000 - (time % 1000 < 0) +
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (USECS_PER_DAY / 1000);
 }
 
 static inline TimestampTz

@@ -204,12 +204,6 @@ add_enforced(EvProperties *all)
 	add(all, "queue.buffering.max.messages",
 		psprintf("%d", (int) messages));
 
-	/*
-	 * A broker that refuses a request may take the next one, on a partition
-	 * where it knows nothing of us yet.  Strict order has one at a time.
-	 */
-	if (ev_on_refusal == EV_REFUSAL_STOP)
-		add(all, "max.in.flight.requests.per.connection", "1");
 	add(all, "log.queue", "true");
 	add(all, "statistics.interval.ms", STATISTICS_INTERVAL);
 	if (ev_exactly_once)

@@ -135,6 +135,7 @@ part_from_next(SubXactEvent event, SubTransactionId sub,
 		return;
 	at_boundary = false;
 	XLogBeginInsert();
+	XLogRegisterData((char *) &at_boundary, sizeof(at_boundary));
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
 	(void) XLogInsert(RM_XLOG_ID, XLOG_NOOP);
 }

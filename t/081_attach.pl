@@ -154,7 +154,7 @@ sub crash
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	$kafka->create_topic('crash', 1);
 	my $size = run(q{SELECT pg_relation_size('eventuate.record')});
-	$session->query_until(qr/^/, "$attach;\n");
+	$session->query_until(qr/^/, "BEGIN;\n$attach;\n");
 	wait_for_query($node, 'postgres', "SELECT pg_relation_size('eventuate.record') > $size + 500000");
 	$node->stop('immediate');
 	eval { $session->quit };

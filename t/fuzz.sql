@@ -214,7 +214,7 @@ $$;
 -- ---------------------------------------------------------------------
 -- What a line about each row has to say, in the order of the rows.
 CREATE TABLE fuzz.written (n bigserial, encoding name DEFAULT getdatabaseencoding(), topic text, message_headers text, payload text,
-	is_record bool DEFAULT false, key bytea, value bytea, record_headers jsonb, partition int4);
+	is_record bool DEFAULT false, key bytea, value bytea, record_headers jsonb, partition int4, record_time timestamptz);
 
 -- Writes rows, undoes some, changes others.
 CREATE FUNCTION fuzz.rows(seed int, cases int) RETURNS void LANGUAGE plpgsql AS $$
@@ -222,7 +222,6 @@ DECLARE
 	w fuzz.written;
 	published int2;
 	number int8;
-	when_ timestamptz;
 BEGIN
 	PERFORM setseed(seed / 2147483648.0);
 	FOR i IN 1 .. cases LOOP
@@ -236,10 +235,10 @@ BEGIN
 				w.value := CASE fuzz.below(8) WHEN 0 THEN NULL WHEN 1 THEN fuzz.noise(fuzz.below(200))::bytea ELSE decode(md5(random()::text), 'hex') END;
 				w.record_headers := CASE fuzz.below(4) WHEN 0 THEN NULL WHEN 1 THEN fuzz.json(3)::jsonb ELSE fuzz.headers()::jsonb END;
 				w.partition := CASE fuzz.below(3) WHEN 0 THEN fuzz.below(4) END;
-				when_ := fuzz.pick('infinity', '-infinity', '4714-11-24 00:00:00+00 BC', '294276-12-31 23:59:59.999999+00', '1970-01-01 00:00:00+00',
+				w.record_time := fuzz.pick('infinity', '-infinity', '4714-11-24 00:00:00+00 BC', '294276-12-31 23:59:59.999999+00', '1970-01-01 00:00:00+00',
 					'1969-12-31 23:59:59.999999+00', '2020-01-01 00:00:00+00', NULL, NULL, NULL)::timestamptz;
 				INSERT INTO eventuate.record (id, topic, key, value, headers, partition, record_time)
-				VALUES (number, w.topic, w.key, w.value, w.record_headers, w.partition, when_);
+				VALUES (number, w.topic, w.key, w.value, w.record_headers, w.partition, w.record_time);
 			ELSE
 				w.message_headers := fuzz.headers();
 				w.payload := CASE fuzz.below(8) WHEN 0 THEN fuzz.text() WHEN 1 THEN fuzz.noise(fuzz.below(200)) ELSE fuzz.characters(fuzz.below(20)) END;
@@ -306,9 +305,10 @@ BEGIN
 		RETURN CASE WHEN NOT malformed THEN 'topic' END;
 	ELSIF w.is_record THEN
 		IF malformed THEN
-			RETURN CASE WHEN w.record_headers IS NULL THEN 'malformed' END;
+			RETURN CASE WHEN w.record_headers IS NULL AND coalesce(w.record_time > '1970-01-02' AND isfinite(w.record_time), true) THEN 'malformed' END;
 		END IF;
 		RETURN CASE WHEN fuzz.bytes(line, 'key') IS DISTINCT FROM w.key THEN 'key'
+			WHEN w.record_time < '1969-12-31' OR NOT isfinite(w.record_time) THEN 'time'
 			WHEN fuzz.bytes(line, 'value') IS DISTINCT FROM w.value THEN 'value'
 			WHEN (line ->> 'partition')::int IS DISTINCT FROM w.partition THEN 'partition'
 			WHEN jsonb_typeof(w.record_headers) = 'array' AND json_array_length(line -> 'headers') <> jsonb_array_length(w.record_headers)
