@@ -218,7 +218,12 @@ define_numbers(void)
 							check_max_wal,
 							NULL,
 							NULL);
+}
 
+/* The settings that are words, and what depends on them. */
+static void
+define_words(void)
+{
 	DefineCustomEnumVariable("eventuate.record_timestamp",
 							 "Sets which time a record of Kafka's has as its timestamp.",
 							 NULL,
@@ -291,6 +296,7 @@ ev_settings_init(void)
 {
 	define_texts();
 	define_numbers();
+	define_words();
 	define_refusal();
 	MarkGUCPrefixReserved("eventuate");
 }
