@@ -134,6 +134,7 @@ ev_delivery_batch_serve(void)
 void
 ev_delivery_flush(void)
 {
+	ev_delivery_push();
 	flushing = ev_batch_on() && ev_batch_count() > 0;
 	if (flushing)
 		ev_delivery_serve();

@@ -41,6 +41,9 @@ static dlist_head producer_records = DLIST_STATIC_INIT(producer_records);
 static uint64 in_producer = 0;
 static uint64 limit = PG_UINT64_MAX;
 
+/* When delivery reports were last looked for, which is all the time. */
+static EvInstant polled_at = 0;
+
 /* Is a suspect being tried, so that nothing may be sent beside it? */
 static bool trying_alone = false;
 
@@ -51,10 +54,23 @@ ev_delivery_send_init(void (*wait) (void))
 	wait_for_room = wait;
 }
 
+/* Nothing is sent for a while: what was sent need not wait for more. */
+void
+ev_delivery_push(void)
+{
+	static uint64 pushed = 0;
+
+	if (pushed == sent)
+		return;
+	pushed = sent;
+	ev_producer_push();
+}
+
 /* Takes delivery reports, and returns after a while; may end the process. */
 void
 ev_delivery_wait(void)
 {
+	ev_delivery_push();
 	wait_for_room();
 }
 
@@ -123,7 +139,7 @@ ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 	else
 	{
 		in_producer++;
-		record->handed_at = ev_instant_now();
+		record->handed_at = polled_at;
 		dlist_push_tail(&producer_records, &record->node);
 		trying_alone |= record->trial == EV_TRIAL_ALONE;
 		if (ev_batch_on())
@@ -211,6 +227,7 @@ take_report(const EvDelivery *delivery)
 void
 ev_delivery_poll(void)
 {
+	polled_at = ev_instant_now();
 	(void) ev_producer_poll(take_report);
 }
 

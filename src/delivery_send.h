@@ -11,6 +11,7 @@
 #include "delivery_record.h"
 
 extern void ev_delivery_send_init(void (*wait) (void));
+extern void ev_delivery_push(void);
 extern void ev_delivery_wait(void);
 extern bool ev_delivery_room(void);
 extern bool ev_delivery_hand_over(EvRecord *record, const EvMessage *message);

@@ -7,7 +7,7 @@
  * works in threads of its own, which must never touch PostgreSQL: they block
  * all signals, there are no callbacks, and everything they have to say comes
  * as an event, which we fetch on the main thread.  A pipe becomes readable
- * when there are events; nothing here ever waits.
+ * when there are events; nothing here waits but ev_producer_push(), for 1 ms.
  *
  * What it promises: a record for which ev_producer_send() said QUEUED gets
  * exactly one delivery report, unless the producer turns fatal or is closed
@@ -33,6 +33,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "kafka_rules.h"
 #include "producer.h"
 #include "producer_stats.h"
 #include "producer_transaction.h"
@@ -55,6 +56,9 @@ static int	wake_pipe[2] = {-1, -1};
 
 /* With transactions senders keep what they have sent, until the report. */
 static int	message_flags = RD_KAFKA_MSG_F_COPY;
+
+/* Is linger.ms what we have set ourselves? */
+static bool may_push = false;
 
 /* ----------
  * Opening and closing
@@ -111,6 +115,16 @@ has_transactions(const rd_kafka_conf_t *conf)
 		size > 1;
 }
 
+static bool
+has_our_linger(const rd_kafka_conf_t *conf)
+{
+	char		value[32];
+	size_t		size = sizeof(value);
+
+	return rd_kafka_conf_get(conf, "linger.ms", value, &size) == RD_KAFKA_CONF_OK &&
+		strcmp(value, EV_LINGER) == 0;
+}
+
 /*
  * Open the producer.  The conf is ours from here on, also if this throws.
  * To be called in the process that uses it, and closed before it is opened
@@ -133,6 +147,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 				 errmsg("could not create pipe: %m")));
 	}
 
+	may_push = has_our_linger(conf);
 	reader_conf = has_transactions(conf) ? rd_kafka_conf_dup(conf) : NULL;
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
 							 RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
@@ -336,6 +351,19 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 	*error_name = rd_kafka_err2name(result);
 	*error = rd_kafka_err2str(result);
 	return EV_SEND_REFUSED;
+}
+
+/*
+ * Sends at once what waits for more to go with it, where this is ours to say:
+ * whoever has set linger.ms wants to wait.  librdkafka knows only to do so
+ * while somebody waits for all of it to be acknowledged: for at most this one
+ * ms the caller is deaf.
+ */
+void
+ev_producer_push(void)
+{
+	if (may_push)
+		rd_kafka_flush(rk, 1);
 }
 
 /*

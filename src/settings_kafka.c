@@ -142,15 +142,15 @@ lookup(const EvProperties *properties, const char *name)
 
 /*
  * What differs from librdkafka's defaults unless somebody sets it: the same
- * partitions as the Java client chooses, and no waiting for more messages,
- * since the publisher itself collects them when there are many.
+ * partitions as the Java client chooses, and larger requests while there is a
+ * backlog; without one ev_producer_push() sends at once.
  */
 static void
 add_defaults(EvProperties *all, const char *database)
 {
 	add(all, "client.id", psprintf("eventuate-%s", database));
 	add(all, "partitioner", "murmur2_random");
-	add(all, "linger.ms", "0");
+	add(all, "linger.ms", EV_LINGER);
 	add(all, "socket.keepalive.enable", "true");
 }
 
