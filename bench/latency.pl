@@ -58,6 +58,7 @@ $node->safe_psql('postgres', 'CREATE PUBLICATION bench FOR TABLE eventuate.messa
 foreach my $case ([ '', \&measure ], [ " beside $beside/s", \&measure_beside ])
 {
 	my ($name, $measure) = @$case;
+	$measure->('bare') foreach 1 .. 2;		# the broker's virtual machine has to warm up
 	compare("latency at $rate/s$name", $rounds,
 		bare => sub { $measure->('bare') },
 		eventuate_send => sub { $measure->('send') },
