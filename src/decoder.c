@@ -37,7 +37,7 @@
 #include "outbox.h"
 #include "record_json.h"
 #include "row.h"
-#include "slot.h"
+#include "slot_list.h"
 #include "wal_message.h"
 
 /* State of one decoding session. */

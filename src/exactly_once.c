@@ -29,6 +29,7 @@
 #include "delivery.h"
 #include "exactly_once.h"
 #include "slot.h"
+#include "slot_list.h"
 
 /* In ms: how often a position is stored for its own sake, if it is new or not. */
 #define NEW_INTERVAL 10000

@@ -48,7 +48,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "shared_outbox.h"
-#include "slot.h"
+#include "slot_list.h"
 #include "worker.h"
 
 /* All in ms. */

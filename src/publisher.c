@@ -49,6 +49,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "slot_list.h"
 #include "slot_wal.h"
 #include "wal_limit.h"
 #include "worker.h"

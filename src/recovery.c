@@ -37,6 +37,7 @@
 #include "progress.h"
 #include "recovery.h"
 #include "slot.h"
+#include "slot_list.h"
 #include "wal_limit.h"
 
 /* A round that sends fewer messages than this is short. */

@@ -22,7 +22,7 @@
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
 
-#include "slot.h"
+#include "slot_list.h"
 #include "slot_wal.h"
 
 /* Is the segment there, on any of the timelines that led here? */

@@ -24,6 +24,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slot.h"
+#include "slot_list.h"
 #include "wal_limit.h"
 
 #define MEGABYTE (UINT64CONST(1024) * 1024)
