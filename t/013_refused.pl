@@ -10,7 +10,7 @@ use Eventuate;
 my $kafka = real_kafka();
 my $node = new_node('main', kafka => $kafka, conf => "eventuate.on_refusal = stop\neventuate.refusal_grace = 0\n");
 # Its records are of the past: they are not to expire.
-$kafka->create_topic('small', 1, 'max.message.bytes=2000', 'retention.ms=-1');
+$kafka->create_topic('small', 1, 'max.message.bytes=2000');
 $kafka->create_topic('narrow', 1);
 $kafka->create_topic('rows', 1);
 wait_for_state($node, 'postgres', 'streaming');

@@ -86,6 +86,7 @@ listener.security.protocol.map=$protocols
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$self->{home}/data$id
+log.retention.ms=-1
 num.partitions=4
 default.replication.factor=$replicas
 min.insync.replicas=$in_sync
