@@ -16,7 +16,7 @@ my $kafka = real_kafka();
 $kafka->create_topic('load', 4);
 $kafka->create_topic('first', 1);
 my $one = new_node('one', kafka => $kafka, conf => "log_statement = none\n");
-my $copies_slots = $one->pg_version >= 17;
+my $copies_slots = copies_slots($one);
 my $slots = q{SELECT count(*) FROM pg_replication_slots WHERE plugin = 'eventuate'};
 my $firsts = 0;
 
@@ -61,43 +61,6 @@ wait_caught_up($one);
 check_load($one, $kafka, 'load', 'both servers are back');
 
 done_testing();
-
-# Starts a server as the synchronous standby of another.
-sub follow
-{
-	my ($standby, $primary) = @_;
-	my $name = $standby->name;
-	my $conninfo = $primary->connstr('postgres') =~ s/'/''/gr;
-
-	$primary->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('$name')
-		WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$name')");
-	$standby->append_conf('postgresql.conf', "primary_slot_name = '$name'\nhot_standby_feedback = on\n"
-		  . "synchronous_standby_names = ''\n"
-		  . "primary_conninfo = '$conninfo application_name=$name'\n"
-		  . ($copies_slots ? "sync_replication_slots = on\n" : ''));
-	$standby->set_standby_mode;
-	$standby->start;
-	$primary->append_conf('postgresql.conf', "synchronous_standby_names = '$name'\n");
-	$primary->reload;
-	wait_for_query($primary, 'postgres',
-		"SELECT sync_state FROM pg_stat_replication WHERE application_name = '$name'", 'sync');
-	return;
-}
-
-# Where slots are copied: until this standby could go on with the slot.  What
-# the copy waits for, bgwriter writes every 15 s.
-sub wait_for_slot_copy
-{
-	my ($standby, $primary) = @_;
-
-	return unless $copies_slots;
-	wait_until('a copy of the slot', sub {
-		$primary->safe_psql('postgres', 'SELECT pg_log_standby_snapshot()');
-		return $standby->safe_psql('postgres',
-			"$slots AND synced AND NOT temporary AND invalidation_reason IS NULL") == 1;
-	});
-	return;
-}
 
 # Load that has begun.
 sub load_on

@@ -9,7 +9,7 @@ use Eventuate;
 
 my $kafka = mock_kafka();
 my $primary = new_node('primary', kafka => $kafka);
-plan skip_all => 'failover slots came with PostgreSQL 17' if $primary->pg_version < 17;
+plan skip_all => 'failover slots came with PostgreSQL 17' unless copies_slots($primary);
 
 wait_for_state($primary, 'postgres', 'streaming');
 is($primary->safe_psql('postgres', q{SELECT failover FROM pg_replication_slots}), 't',
@@ -30,11 +30,7 @@ END
 $standby->start;
 $primary->append_conf('postgresql.conf', "synchronized_standby_slots = 'replica_slot'");
 $primary->reload;
-wait_until('a copy of the slot', sub {
-	$primary->safe_psql('postgres', 'SELECT pg_log_standby_snapshot()');
-	return $standby->safe_psql('postgres',
-		q{SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary}) == 1;
-});
+wait_for_slot_copy($standby, $primary);
 
 send_message('both have it');
 is_deeply([ payloads(1) ], ['both have it'], 'what the standby has is published');
@@ -64,11 +60,7 @@ is_deeply([ distinct(payloads(2)) ], [ 'both have it', 'only the primary has it'
 wait_for_state($primary, 'postgres', 'streaming');
 
 # A failover while the primary has more than the standby.
-wait_until('a copy of the new slot', sub {
-	$primary->safe_psql('postgres', 'SELECT pg_log_standby_snapshot()');
-	return $standby->safe_psql('postgres',
-		q{SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary AND invalidation_reason IS NULL}) == 1;
-});
+wait_for_slot_copy($standby, $primary);
 $standby->stop;
 send_message('taken back');
 wait_for_state($primary, 'postgres', 'waiting');
