@@ -129,6 +129,29 @@ INSERT INTO measurement (station, mood) VALUES (17, 'happy');
 SELECT data FROM published;
 
 --
+-- The text of values is the same, whatever is set; those who set it keep it
+--
+CREATE TABLE formed (at timestamptz, d date, i interval, f float8, b bytea[], r regclass);
+INSERT INTO formed VALUES ('2020-04-07 01:02:03.5+02', '2020-04-07', '-1 day 2:03:04', 0.1::float4, '{\\x01ff}', 'measurement');
+SET datestyle = 'SQL, DMY';
+SET timezone = 'Asia/Kolkata';
+SET intervalstyle = 'sql_standard';
+SET extra_float_digits = -5;
+SET bytea_output = 'escape';
+SET quote_all_identifiers = on;
+\set ECHO none
+-- Each column twice: of the row that is there, and of a new one
+SELECT format('SELECT eventuate_attach(%L, %L, columns => %L, topic => %L, publish_existing => true, retention => %L)',
+		'formed', 'raw', jsonb_build_object('value', name, 'timestamp', 'at'), name, '1 day 2:03:04'),
+	'INSERT INTO formed SELECT * FROM formed', 'DELETE FROM formed WHERE ctid > (SELECT min(ctid) FROM formed)'
+FROM unnest('{at,d,i,f,b,r}'::text[]) AS name \gexec
+\set ECHO all
+SELECT data FROM published;
+SELECT options->>'retention' FROM pg_stat_eventuate_outbox WHERE relname = 'formed';
+SELECT * FROM formed;
+RESET ALL;
+
+--
 -- What cannot be attached
 --
 \set VERBOSITY default

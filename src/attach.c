@@ -36,6 +36,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -52,6 +53,7 @@
 #include "owner.h"
 #include "progress.h"
 #include "shared.h"
+#include "text_form.h"
 
 PG_FUNCTION_INFO_V1(eventuate_attach);
 PG_FUNCTION_INFO_V1(eventuate_detach);
@@ -126,11 +128,16 @@ put_bool(StringInfo json, const char *name, FunctionCallInfo fcinfo, int arg)
 static void
 put_retention(StringInfo json, FunctionCallInfo fcinfo, int arg)
 {
+	int			level;
+
 	if (PG_ARGISNULL(arg))
 		return;
+	level = NewGUCNestLevel();
+	ev_text_form_assume();
 	begin_member(json, "retention");
 	escape_json(json, DatumGetCString(DirectFunctionCall1(interval_out,
 														  PG_GETARG_DATUM(arg))));
+	AtEOXact_GUC(false, level);
 }
 
 static void
@@ -428,6 +435,7 @@ publish_existing(Oid relid)
 	List	   *relations = ev_backlog_lock_table(relid, LOCK_MODE);
 
 	ev_owner_assume(ev_copy_owner(), &saved);
+	ev_text_form_assume();
 	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(backlog.scan);
 	(void) ev_backlog_send(relations, &backlog, &copying_sink);

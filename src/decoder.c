@@ -38,6 +38,7 @@
 #include "record_json.h"
 #include "row.h"
 #include "slot_list.h"
+#include "text_form.h"
 #include "wal_message.h"
 
 /* State of one decoding session. */
@@ -135,6 +136,10 @@ decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->origin.end_lsn = txn->end_lsn;
 	decoder->origin.xid = txn->xid;
 	decoder->origin.commit_time = txn->xact_time.commit_time;
+
+	/* Decoding has a (sub)transaction of its own, whose end puts them back. */
+	if (publisher_sink == NULL)
+		ev_text_form_assume();
 }
 
 /* The message as one line of JSON, in the database's encoding. */

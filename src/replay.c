@@ -30,6 +30,7 @@
 #include "own_table.h"
 #include "owner.h"
 #include "shared.h"
+#include "text_form.h"
 
 PG_FUNCTION_INFO_V1(eventuate_replay);
 
@@ -114,6 +115,7 @@ eventuate_replay(PG_FUNCTION_ARGS)
 	copied = 0;
 
 	ev_owner_assume(ev_copy_owner(), &saved);
+	ev_text_form_assume();
 	relations = lock_tables();
 	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(backlog.scan);

@@ -35,6 +35,7 @@
 #include "compat.h"
 #include "shared.h"
 #include "shared_outbox.h"
+#include "text_form.h"
 #include "worker.h"
 
 /* Should a wake-up be missed after all, it is by no more than this, in ms. */
@@ -287,6 +288,9 @@ override_settings(void)
 	for (int i = 0; i < lengthof(settings); i++)
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* Nor may they reach into records. */
+	ev_text_form_override();
 
 	/* One transaction in memory; a user's larger value is for his sessions. */
 	if (logical_decoding_work_mem > MAX_DECODING_MEMORY)
