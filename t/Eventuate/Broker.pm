@@ -137,13 +137,20 @@ sub path
 	return PostgreSQL::Test::Utils::tempdir($name);
 }
 
+# Below those that the system gives to connections: none of them can take it
+# while the broker is down.
 sub free_port
 {
-	my $socket = IO::Socket::INET->new(
-		LocalAddr => '127.0.0.1',
-		Proto => 'tcp',
-		Listen => 1) or die "no free port: $!";
-	return ($socket->sockport, $socket);
+	foreach (1 .. 100)
+	{
+		my $socket = IO::Socket::INET->new(
+			LocalAddr => '127.0.0.1',
+			LocalPort => 10200 + int rand 22500,
+			Proto => 'tcp',
+			Listen => 1) or next;
+		return ($socket->sockport, $socket);
+	}
+	die "no free port: $!";
 }
 
 sub DESTROY
