@@ -208,13 +208,13 @@ CREATE FUNCTION @extschema@.eventuate_send_command(channel text, command_type te
 	AS 'MODULE_PATHNAME', 'eventuate_send_command_jsonb'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply text) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply text, headers jsonb DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_reply'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply json) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply json, headers jsonb DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_reply'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
-CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply jsonb) RETURNS text
+CREATE FUNCTION @extschema@.eventuate_reply(request_headers jsonb, outcome text, reply_type text, reply jsonb, headers jsonb DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'eventuate_reply_jsonb'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 

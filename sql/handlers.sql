@@ -60,6 +60,9 @@ SELECT eventuate_reply('{"ID": "0000018bcfe5687b-0242ac1200020000", "DATE": "Tue
 SELECT eventuate_reply('{"ID": "1", "command_reply_to": "s-reply"}', 'FAILURE', 'Failure', '{ }'::json) IS NOT NULL;
 SELECT eventuate_reply(request_headers => '{"ID": "1", "command_reply_to": "s-reply"}', outcome => 'FAILURE',
 	reply_type => 'Failure', reply => '{ "b" : 1, "a" : 2 }'::jsonb) IS NOT NULL;
+-- With headers of its own: what a saga has locked, the key
+SELECT eventuate_reply('{"ID": "1", "command_reply_to": "s-reply", "command_saga_id": "1"}', 'SUCCESS', 'Reserved', '{}',
+	'{"saga-locked-target": "Customer/101", "command_type": "mine", "PARTITION_ID": "k"}') IS NOT NULL;
 SELECT * FROM published;
 
 -- There and back
@@ -107,6 +110,11 @@ SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r/s"}
 SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r", "command_a": 1}', 'SUCCESS', 'R', '{}') $$);
 SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r"}', 'success', 'R', '{}') $$);
 SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r"}', 'SUCCESS', 'R', 'no') $$);
+SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": ""}', 'SUCCESS', 'R', '{}') $$);
+SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": null}', 'SUCCESS', 'R', '{}') $$);
+SELECT attempt($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r"}', 'SUCCESS', 'R', '{}', '{"a": 1}') $$);
+SELECT name, attempt(format($$ SELECT eventuate_reply('{"ID": "1", "command_reply_to": "r"}', 'SUCCESS', 'R', '{}', '{"%s": "1"}') $$, name))
+FROM unnest('{ID,DATE,reply_to_message_id,reply_outcome-type,reply_type,commandreply_type,commandreply_,commandreply}'::text[]) AS name;
 
 -- In a read-only transaction, and where others have the privilege
 BEGIN READ ONLY;

@@ -86,6 +86,10 @@ check_name(const JsonbValue *name, const EvHeaderRules *rules)
 		if (is_named(name, rules->reserved[i]))
 			found = rules->reserved[i];
 	}
+	if (rules->prefix != NULL &&
+		name->val.string.len >= strlen(rules->prefix) &&
+		memcmp(name->val.string.val, rules->prefix, strlen(rules->prefix)) == 0)
+		found = pnstrdup(name->val.string.val, name->val.string.len);
 	if (found != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -16,6 +16,7 @@ typedef struct EvHeaderRules
 {
 	const char *function;		/* which sets them, for messages */
 	const char *reserved[4];
+	const char *prefix;			/* of further names, or NULL */
 } EvHeaderRules;
 
 extern void ev_headers_begin(StringInfo out, Jsonb *given,

@@ -177,7 +177,12 @@ check_outcome(const char *outcome)
 static Datum
 send_reply(FunctionCallInfo fcinfo, EvForm form)
 {
-	static const EvHeaderRules rules = {"eventuate_reply()"};
+	static const EvHeaderRules rules = {
+		"eventuate_reply()",
+		{EV_HEADER_REPLY_TO_MESSAGE_ID, EV_HEADER_REPLY_OUTCOME,
+		EV_HEADER_REPLY_TYPE},
+		EV_HEADER_ECHO_PREFIX
+	};
 	Jsonb	   *request;
 	text	   *channel;
 	text	   *outcome;
@@ -201,7 +206,7 @@ send_reply(FunctionCallInfo fcinfo, EvForm form)
 	check_outcome(text_to_cstring(outcome));
 	reply = required_json(fcinfo, 3, form, "reply");
 
-	ev_headers_begin(&headers, NULL, &rules, &key);
+	ev_headers_begin(&headers, optional_jsonb(fcinfo, 4), &rules, &key);
 	ev_headers_append_echoes(&headers, request);
 	ev_headers_append_text(&headers, EV_HEADER_REPLY_TO_MESSAGE_ID,
 						   request_header(request, EV_HEADER_ID));
