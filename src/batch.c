@@ -31,9 +31,14 @@
 #define MAX_RECORDS 50000
 #define MAX_AGE 100
 
+/* In ms: for how long Kafka is kept ready for a first record. */
+#define READY_FOR 200
+
 static uint64 count = 0;
 static size_t size = 0;			/* in bytes */
 static EvInstant since = 0;		/* of its first record */
+static bool joined = false;		/* may Kafka be sent its records? */
+static EvInstant ready_at = 0;	/* and since when is Kafka ready */
 static bool closed = false;
 static bool broken = false;
 
@@ -59,6 +64,29 @@ ev_batch_takes(uint64 limit)
 	return !closed && !broken && !committing && !aborting &&
 		count < Min(limit, MAX_RECORDS) && size < (size_t) ev_queue_size * 1024 &&
 		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
+}
+
+/* The position that Kafka keeps already. */
+static const EvStoredPosition same = {InvalidXLogRecPtr, ""};
+
+static void
+join(void)
+{
+	ev_producer_store(&same);
+	joined = true;
+	ready_at = 0;
+}
+
+/*
+ * Is Kafka ready for the first record?  False: it was asked; to be called
+ * again and again while there is a record to send.
+ */
+bool
+ev_batch_join(void)
+{
+	if (!joined && ev_batch_takes(1))
+		join();
+	return joined && ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
 }
 
 /* A record of so many bytes was sent. */
@@ -92,17 +120,39 @@ ev_batch_ripe(EvInstant now, uint64 limit)
 		 ev_instant_passed(since, now, MAX_AGE));
 }
 
-/* Nothing is sent until it has been committed, if it has any record. */
-void
+/*
+ * Nothing is sent until it has been committed, if it has any record.  Was it
+ * open until now?
+ */
+bool
 ev_batch_close(void)
 {
-	closed |= count > 0;
+	if (closed || count == 0)
+		return false;
+	closed = true;
+	return true;
 }
 
+/* Is it closed, and not being asked for anything? */
 bool
 ev_batch_is_closed(void)
 {
-	return closed && !broken && !committing && !aborting;
+	return closed && !broken && !committing && !aborting &&
+		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
+}
+
+/*
+ * The position that it is likely to be committed with, while its records are
+ * on their way.
+ */
+void
+ev_batch_expect(const EvPosition *position)
+{
+	EvStoredPosition stored;
+
+	Assert(ev_batch_is_closed());
+	ev_position_write(position, &stored);
+	ev_producer_store(&stored);
 }
 
 /* Kafka has refused one of its records. */
@@ -133,17 +183,40 @@ begin_anew(EvBatchNews news)
 {
 	count = size = 0;
 	since = 0;
-	closed = broken = committing = aborting = false;
+	joined = closed = broken = committing = aborting = false;
 	return news;
 }
 
+/* Where there were records, more are likely to come soon. */
 static EvBatchNews
 take_commit(void)
 {
+	bool		any = count > 0;
+
 	if (!XLogRecPtrIsInvalid(asked))
 		committed = asked;
 	committed_at = ev_instant_now();
-	return begin_anew(EV_BATCH_COMMITTED);
+	(void) begin_anew(EV_BATCH_COMMITTED);
+	if (any)
+		join();
+	return EV_BATCH_COMMITTED;
+}
+
+/* A transaction must not be open for long if no record comes. */
+static void
+end_if_empty(void)
+{
+	EvInstant	now = ev_instant_now();
+
+	if (!joined || count > 0)
+		return;
+	if (ready_at == 0)
+		ready_at = now;
+	if (!ev_instant_passed(ready_at, now, READY_FOR))
+		return;
+	asked = InvalidXLogRecPtr;
+	ev_producer_commit(&same);
+	committing = true;
 }
 
 /*
@@ -182,6 +255,8 @@ ev_batch_step(bool all_reported)
 		ev_producer_abort();
 		aborting = true;
 	}
+	else
+		end_if_empty();
 	return EV_BATCH_NO_NEWS;
 }
 

@@ -100,6 +100,18 @@ reached(void)
 		ev_delivery_whole() : behind_newest;
 }
 
+/* Its position is stored while its records are. */
+static void
+close_batch(void)
+{
+	EvPosition	position;
+
+	if (!ev_batch_close() || !ev_batch_is_closed())
+		return;
+	position = reached();
+	ev_batch_expect(&position);
+}
+
 /*
  * Closes the batch when it is time; commits it when all of it is reported, and
  * letters that can be stored are stored.
@@ -121,7 +133,7 @@ ev_delivery_batch_serve(void)
 			break;
 	}
 	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_limit()))
-		ev_batch_close();
+		close_batch();
 	if (ev_batch_is_closed() && ev_delivery_producer_empty() &&
 		(IsTransactionState() || !ev_delivery_letters_wait()))
 	{

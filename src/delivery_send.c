@@ -121,7 +121,7 @@ ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 
 	if (ev_batch_on())
 	{
-		if (!ev_batch_takes(limit))
+		if (!ev_batch_takes(limit) || !ev_batch_join())
 			return false;
 		if (record->kept == NULL)
 			ev_delivery_keep(record, message);

@@ -53,6 +53,7 @@ typedef enum Request
 {
 	REQUEST_NONE,
 	REQUEST_START,
+	REQUEST_STORE,
 	REQUEST_COMMIT,
 	REQUEST_ABORT,
 	REQUEST_QUIT
@@ -83,6 +84,10 @@ static bool thread_runs = false;
  * In the thread: nothing of PostgreSQL's from here on.
  * ---------------------------------------------------------------------
  */
+
+/* What Kafka keeps, and what it will if the transaction is committed. */
+static EvStoredPosition kept;
+static EvStoredPosition staged;
 
 /* What became of a request. */
 typedef struct Outcome
@@ -204,6 +209,7 @@ read_position(Outcome *outcome, EvStoredPosition *position)
 static void
 begin(Outcome *outcome)
 {
+	memset(&staged, 0, sizeof(staged));
 	if (succeeded(outcome, "could not begin a transaction",
 				  rd_kafka_begin_transaction(rk)))
 		outcome->state = EV_TRANSACTION_OPEN;
@@ -224,17 +230,25 @@ start(Outcome *outcome, EvStoredPosition *position)
 	}
 	make_topic();
 	if (read_position(outcome, position))
+	{
+		kept = *position;
 		begin(outcome);
+	}
 }
 
-/* Makes the position a part of the transaction. */
+/* Makes the position, if there is one, a part of the transaction. */
 static bool
-store_position(Outcome *outcome, EvStoredPosition *position)
+store_position(Outcome *outcome, const EvStoredPosition *position)
 {
-	rd_kafka_topic_partition_list_t *list = position_list();
-	rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata_new(group);
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_consumer_group_metadata_t *metadata;
 	rd_kafka_error_t *error;
 
+	if (position->lsn == InvalidXLogRecPtr ||
+		memcmp(position, &staged, sizeof(staged)) == 0)
+		return true;
+	list = position_list();
+	metadata = rd_kafka_consumer_group_metadata_new(group);
 	list->elems[0].offset = (int64_t) position->lsn;
 	list->elems[0].metadata_size = strlen(position->note);
 	list->elems[0].metadata = strdup(position->note);
@@ -245,7 +259,17 @@ store_position(Outcome *outcome, EvStoredPosition *position)
 	while (try_again(error));
 	rd_kafka_topic_partition_list_destroy(list);
 	rd_kafka_consumer_group_metadata_destroy(metadata);
+	staged = *position;
 	return succeeded(outcome, "could not store the position", error);
+}
+
+static void
+store(Outcome *outcome, EvStoredPosition *position)
+{
+	if (position->lsn == InvalidXLogRecPtr)
+		*position = kept;
+	if (store_position(outcome, position))
+		outcome->state = EV_TRANSACTION_OPEN;
 }
 
 static void
@@ -253,13 +277,16 @@ commit(Outcome *outcome, EvStoredPosition *position)
 {
 	rd_kafka_error_t *error;
 
-	if (position->lsn != InvalidXLogRecPtr && !store_position(outcome, position))
+	if (!store_position(outcome, position))
 		return;
 	do
 		error = rd_kafka_commit_transaction(rk, -1);
 	while (try_again(error));
-	if (succeeded(outcome, "could not commit a transaction", error))
-		begin(outcome);
+	if (!succeeded(outcome, "could not commit a transaction", error))
+		return;
+	if (staged.lsn != InvalidXLogRecPtr)
+		kept = staged;
+	begin(outcome);
 }
 
 static void
@@ -298,6 +325,8 @@ serve_requests(void *argument)
 		memset(&outcome, 0, sizeof(outcome));
 		if (request == REQUEST_START)
 			start(&outcome, &position);
+		else if (request == REQUEST_STORE)
+			store(&outcome, &position);
 		else if (request == REQUEST_COMMIT)
 			commit(&outcome, &position);
 		else
@@ -411,6 +440,21 @@ void
 ev_producer_start_transactions(void)
 {
 	ask(REQUEST_START, NULL);
+}
+
+/*
+ * Makes a position part of the transaction, the one that Kafka keeps if it is
+ * invalid; another may take its place.  Nothing may be asked for until it is
+ * done, while records may be sent.
+ *
+ * Before the first record this saves time: Kafka takes no partition into a
+ * transaction before the last one is over to its end.  For a partition
+ * librdkafka tries again after 20 ms, for a position after retry.backoff.ms.
+ */
+void
+ev_producer_store(const EvStoredPosition *position)
+{
+	ask(REQUEST_STORE, position);
 }
 
 /*

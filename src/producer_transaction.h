@@ -37,6 +37,7 @@ extern void ev_producer_start_transactions(void);
 extern EvTransactionState ev_producer_transaction_state(void);
 extern const char *ev_producer_transaction_error(void);
 extern const EvStoredPosition *ev_producer_stored_position(void);
+extern void ev_producer_store(const EvStoredPosition *position);
 extern void ev_producer_commit(const EvStoredPosition *position);
 extern void ev_producer_abort(void);
 
