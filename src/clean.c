@@ -37,7 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "backlog.h"
+#include "backlog_rows.h"
 #include "clean.h"
 #include "outbox.h"
 #include "own_table.h"

@@ -55,6 +55,7 @@ extern void ev_outbox_set_label(Oid relid, const char *label);
 
 /* outbox_columns.c */
 extern AttrNumber ev_outbox_age_column(const EvOutbox *outbox, TupleDesc desc);
+extern int64 ev_outbox_integer(const EvOutbox *outbox, EvColumn column, Datum value);
 extern void ev_outbox_map_columns(EvOutbox *outbox, TupleDesc desc);
 
 #endif							/* EV_OUTBOX_H */

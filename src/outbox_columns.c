@@ -301,3 +301,18 @@ ev_outbox_age_column(const EvOutbox *outbox, TupleDesc desc)
 	return tells_age(outbox->types[EV_COLUMN_TIME]) ?
 		outbox->columns[EV_COLUMN_TIME] : 0;
 }
+
+/* The value of a column of an integer type. */
+int64
+ev_outbox_integer(const EvOutbox *outbox, EvColumn column, Datum value)
+{
+	switch (outbox->types[column])
+	{
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return DatumGetInt64(value);
+	}
+}

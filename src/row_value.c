@@ -154,17 +154,7 @@ ev_row_bytes(RowReader *reader, EvColumn column, size_t *length)
 int64
 ev_row_integer(const RowReader *reader, EvColumn column)
 {
-	Datum		value = ev_row_value(reader, column);
-
-	switch (reader->outbox->types[column])
-	{
-		case INT2OID:
-			return DatumGetInt16(value);
-		case INT4OID:
-			return DatumGetInt32(value);
-		default:
-			return DatumGetInt64(value);
-	}
+	return ev_outbox_integer(reader->outbox, column, ev_row_value(reader, column));
 }
 
 /*
