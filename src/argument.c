@@ -15,15 +15,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/timestamp.h"
-#include "utils/xid8.h"
 
 #include "argument.h"
 #include "message.h"
@@ -162,55 +158,4 @@ ev_argument_bytes(FunctionCallInfo fcinfo, int arg, EvForm form)
 	if (form == EV_FORM_BYTES)
 		return PG_GETARG_BYTEA_PP(arg);
 	return ev_argument_utf8(ev_argument_text(fcinfo, arg, form));
-}
-
-/* ---------------------------------------------------------------------
- * Columns
- * ---------------------------------------------------------------------
- */
-
-/* A column that every table has; value is a varlena, NULL is SQL's null. */
-EvField
-ev_field_varlena(const char *name, Oid type, const void *value)
-{
-	EvField		field = {name, type, EV_FIELD_REQUIRED, value == NULL,
-	PointerGetDatum(value)};
-
-	return field;
-}
-
-/* A column that an adopted table may be without. */
-EvField
-ev_field_optional(const char *name, Oid type, Datum value)
-{
-	EvField		field = {name, type, EV_FIELD_OPTIONAL, false, value};
-
-	return field;
-}
-
-/* A column that takes an argument as it is. */
-EvField
-ev_field_argument(const char *name, Oid type, FunctionCallInfo fcinfo, int arg)
-{
-	EvField		field = {name, type, EV_FIELD_REQUIRED, PG_ARGISNULL(arg),
-	PG_GETARG_DATUM(arg)};
-
-	return field;
-}
-
-/* When this transaction began, as Tram's producers note it with each row. */
-EvField
-ev_field_creation_time(void)
-{
-	int64		now_ms = ev_epoch_ms(GetCurrentTransactionStartTimestamp());
-
-	return ev_field_optional("creation_time", INT8OID, Int64GetDatum(now_ms));
-}
-
-/* The top-level transaction, also in a subtransaction: see recovery. */
-EvField
-ev_field_txid(void)
-{
-	return ev_field_optional("txid", XID8OID,
-							 FullTransactionIdGetDatum(GetTopFullTransactionId()));
 }

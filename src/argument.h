@@ -11,7 +11,6 @@
 #include "fmgr.h"
 
 #include "compat.h"
-#include "insert.h"
 
 /* How an argument's bytes are to be got at. */
 typedef enum EvForm
@@ -39,12 +38,5 @@ extern void ev_check_size(size_t size);
 extern text *ev_argument_text(FunctionCallInfo fcinfo, int arg, EvForm form);
 extern bytea *ev_argument_bytes(FunctionCallInfo fcinfo, int arg, EvForm form);
 extern bytea *ev_argument_utf8(text *value);
-
-extern EvField ev_field_varlena(const char *name, Oid type, const void *value);
-extern EvField ev_field_argument(const char *name, Oid type,
-								 FunctionCallInfo fcinfo, int arg);
-extern EvField ev_field_optional(const char *name, Oid type, Datum value);
-extern EvField ev_field_creation_time(void);
-extern EvField ev_field_txid(void);
 
 #endif							/* EV_ARGUMENT_H */

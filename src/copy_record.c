@@ -18,20 +18,17 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "argument.h"
 #include "copy_record.h"
-#include "insert.h"
-#include "message.h"
+#include "insert_record.h"
 #include "own_table.h"
 #include "record_json.h"
-#include "shared.h"
 
 /*
  * Whoever owns eventuate.record: the one to copy as.  Throws if the table that
@@ -54,6 +51,28 @@ ev_copy_owner(void)
 	return owner;
 }
 
+/* The headers of a message as eventuate.record has them; NULL: none. */
+static Jsonb *
+headers_of(const EvMessage *message)
+{
+	StringInfoData text;
+	char	   *server_text;
+
+	if (message->header_count == 0)
+		return NULL;
+	initStringInfo(&text);
+	ev_record_json_append_headers(&text, message);
+	server_text = pg_any_to_server(text.data, text.len, PG_UTF8);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(server_text)));
+}
+
+/* So many bytes as a bytea; NULL as NULL. */
+static bytea *
+bytes_of(const char *data, size_t length)
+{
+	return data == NULL ? NULL : cstring_to_text_with_len(data, length);
+}
+
 /*
  * Writes a message into eventuate.record, with the rights of the current
  * user.  The caller has made sure that the transaction may write.
@@ -61,36 +80,15 @@ ev_copy_owner(void)
 void
 ev_copy_record(const EvMessage *message)
 {
-	StringInfoData headers;
-	EvField		fields[9];
-	char		id[EV_ID_SIZE];
+	NullableDatum values[EV_RECORD_COLUMNS] = {0};
 
-	initStringInfo(&headers);
-	ev_record_json_append_headers(&headers, message);
-	ev_shared_next_id(id);
-	fields[0] = ev_field_varlena("id", TEXTOID,
-								 cstring_to_text_with_len(id, EV_ID_LENGTH));
-	fields[1] = ev_field_varlena("topic", TEXTOID, cstring_to_text(message->topic));
-	fields[2] = ev_field_varlena("key", BYTEAOID, message->key == NULL ? NULL :
-								 cstring_to_text_with_len(message->key, message->key_length));
-	fields[3] = ev_field_varlena("value", BYTEAOID, message->value == NULL ? NULL :
-								 cstring_to_text_with_len(message->value, message->value_length));
-	fields[4] = ev_field_varlena("headers", JSONBOID, message->header_count == 0 ? NULL :
-								 DatumGetPointer(DirectFunctionCall1(jsonb_in,
-																	 CStringGetDatum(pg_any_to_server(headers.data, headers.len, PG_UTF8)))));
-	fields[5] = ev_field_varlena("partition", INT4OID, NULL);
-	if (message->partition != EV_ANY_PARTITION)
-	{
-		fields[5].isnull = false;
-		fields[5].value = Int32GetDatum(message->partition);
-	}
-	fields[6] = ev_field_varlena("record_time", TIMESTAMPTZOID, NULL);
-	if (message->timestamp != 0)
-	{
-		fields[6].isnull = false;
-		fields[6].value = TimestampTzGetDatum(ev_time_of_epoch_ms(message->timestamp));
-	}
-	fields[7] = ev_field_creation_time();
-	fields[8] = ev_field_txid();
-	ev_insert_row(EV_TABLE_RECORD, fields, lengthof(fields));
+	values[EV_RECORD_TOPIC] = ev_record_varlena(cstring_to_text(message->topic));
+	values[EV_RECORD_KEY] = ev_record_varlena(bytes_of(message->key, message->key_length));
+	values[EV_RECORD_VALUE] = ev_record_varlena(bytes_of(message->value, message->value_length));
+	values[EV_RECORD_HEADERS] = ev_record_varlena(headers_of(message));
+	values[EV_RECORD_PARTITION].value = Int32GetDatum(message->partition);
+	values[EV_RECORD_PARTITION].isnull = message->partition == EV_ANY_PARTITION;
+	values[EV_RECORD_TIME].value = TimestampTzGetDatum(ev_time_of_epoch_ms(message->timestamp));
+	values[EV_RECORD_TIME].isnull = message->timestamp == 0;
+	(void) ev_insert_record(values);
 }

@@ -15,10 +15,10 @@
  * Where a superuser sends into a table of somebody who is none, the row is
  * inserted as that owner: code that he has attached to his table gains nothing.
  *
- * Owns a description of each table, which lasts as long as the session and
- * which relcache invalidations discard.  Nothing is held from one call to the
- * next, neither relation nor executor state: DDL in the same transaction finds
- * the table unused, and an aborted subtransaction leaves nothing behind.
+ * Nothing is held from one call to the next but plans and what is known of the
+ * tables (insert_target.c), neither relation nor executor state: DDL in the same
+ * transaction finds the table unused, and an aborted subtransaction leaves
+ * nothing behind.
  *
  * Nothing here survives a restart.
  *
@@ -31,192 +31,34 @@
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 
 #include "insert.h"
-#include "outbox.h"
+#include "insert_target.h"
 #include "own_table.h"
 #include "settings.h"
 #include "shared.h"
 #include "wal_message.h"
 
-/* What this session knows of a table. */
-typedef struct Target
-{
-	const char *name;
-	Oid			relid;			/* InvalidOid: to be described again */
-	bool		direct;			/* rows may take the short way */
-	bool		planned;		/* plan is that of this description */
-	AttrNumber	columns[EV_MAX_FIELDS]; /* by field; 0: none */
-	char	   *command;		/* what plan was made of */
-	SPIPlanPtr	plan;
-} Target;
-
-static Target targets[] = {
-	[EV_TABLE_MESSAGE] = {"message"},
-	[EV_TABLE_RECORD] = {"record"},
-};
-
-/* Relcache callback: what we know of the table may be no longer true. */
-static void
-forget_target(Datum arg, Oid relid)
-{
-	for (int i = 0; i < lengthof(targets); i++)
-	{
-		if (!OidIsValid(relid) || targets[i].relid == relid)
-			targets[i].relid = InvalidOid;
-	}
-}
-
-/*
- * Opens the table for the current user, who must be allowed to INSERT.  The
- * lock is kept until the transaction ends, as that of any INSERT.
- */
-static Relation
-open_target(const Target *target)
-{
-	RangeVar   *name = makeRangeVar("eventuate", unconstify(char *, target->name), -1);
-	Relation	relation = table_openrv_extended(name, RowExclusiveLock, true);
-
-	pfree(name);
-	if (relation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"eventuate.%s\" does not exist", target->name),
-				 errdetail("It belongs to the extension \"eventuate\", which is not whole."),
-				 errhint("Drop the extension and create it again.")));
-	if (pg_class_aclcheck(RelationGetRelid(relation), GetUserId(),
-						  ACL_INSERT) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for table %s", target->name),
-				 errdetail("Sending needs the privilege to INSERT into table \"eventuate.%s\".",
-						   target->name),
-				 errhint("The owner of the table can run: GRANT INSERT ON eventuate.%s TO %s;",
-						 target->name,
-						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
-	return relation;
-}
-
 /* ---------------------------------------------------------------------
- * Descriptions
+ * The short way
  * ---------------------------------------------------------------------
  */
-
-/* The field that a column holds, or -1. */
-static int
-find_field(const char *column, const EvField *fields, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		if (strcmp(fields[i].name, column) == 0)
-			return i;
-	}
-	return -1;
-}
-
-/* Can the field's value be stored in the column just as it is? */
-static bool
-fits_directly(const EvField *field, Form_pg_attribute column)
-{
-	if (column->attgenerated != '\0' || column->attidentity != '\0')
-		return false;
-	if (field->use == EV_FIELD_DEFAULT && column->atthasdef)
-		return false;
-	if (field->type == TEXTOID && column->atttypid == VARCHAROID)
-		return true;
-	return field->type == column->atttypid && column->atttypmod < 0;
-}
-
-/*
- * Fills in what the table is like.  The relid comes first: an invalidation
- * that arrives meanwhile then takes effect at the next call.
- */
-static void
-describe_target(Target *target, Relation relation, const EvField *fields,
-				int count)
-{
-	TupleDesc	desc = RelationGetDescr(relation);
-
-	Assert(count <= EV_MAX_FIELDS);
-	target->relid = RelationGetRelid(relation);
-	target->planned = false;
-	memset(target->columns, 0, sizeof(target->columns));
-	target->direct = relation->rd_rel->relkind == RELKIND_RELATION &&
-		!relation->rd_rel->relispartition &&
-		relation->trigdesc == NULL && relation->rd_rules == NULL;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute column = TupleDescAttr(desc, i);
-		int			field = -1;
-
-		if (column->attisdropped)
-			continue;
-		field = find_field(NameStr(column->attname), fields, count);
-		if (field >= 0)
-			target->columns[field] = column->attnum;
-		if (field < 0 || !fits_directly(&fields[field], column))
-			target->direct = false;
-	}
-}
-
-/*
- * Throws if nobody would publish the row.  A view may have outboxes behind it,
- * a partition one above.
- */
-static void
-check_outbox(const Target *target, Relation relation)
-{
-	char		kind = relation->rd_rel->relkind;
-
-	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) ||
-		relation->rd_rel->relispartition ||
-		ev_outbox_is_attached(RelationGetRelid(relation)))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"eventuate.%s\" is not an outbox", target->name),
-			 errdetail("What is inserted there would not be published."),
-			 target != &targets[EV_TABLE_MESSAGE] ? 0 :
-			 errhint("Use SELECT eventuate_attach('eventuate.message', 'eventuate'%s);",
-					 get_attnum(RelationGetRelid(relation), "dbid") ==
-					 InvalidAttrNumber ? "" : ", outbox_id => ...")));
-}
-
-/* Throws if the table has not got what every row needs. */
-static void
-check_columns(const Target *target, const EvField *fields, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		if (fields[i].use == EV_FIELD_REQUIRED && target->columns[i] == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of table \"eventuate.%s\" does not exist",
-							fields[i].name, target->name)));
-	}
-}
 
 /*
  * May this row take the short way?  Row security depends on the user, and a
  * value that may be too long for its varchar on the value.
  */
 static bool
-row_goes_directly(const Target *target, Relation relation,
+row_goes_directly(const EvTarget *target, Relation relation,
 				  const EvField *fields, int count)
 {
 	Oid			relid = RelationGetRelid(relation);
@@ -240,14 +82,9 @@ row_goes_directly(const Target *target, Relation relation,
 	return true;
 }
 
-/* ---------------------------------------------------------------------
- * The short way
- * ---------------------------------------------------------------------
- */
-
 /* Makes the slot hold the row; values are not copied. */
 static void
-fill_slot(TupleTableSlot *slot, const Target *target, const EvField *fields,
+fill_slot(TupleTableSlot *slot, const EvTarget *target, const EvField *fields,
 		  int count)
 {
 	ExecClearTuple(slot);
@@ -290,7 +127,7 @@ write_to_wal(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
  * into WAL alone, if that is wanted and a slot is there to keep it.
  */
 static void
-insert_directly(const Target *target, Relation relation,
+insert_directly(const EvTarget *target, Relation relation,
 				const EvField *fields, int count)
 {
 	EState	   *estate = CreateExecutorState();
@@ -321,7 +158,7 @@ insert_directly(const Target *target, Relation relation,
 
 /* The command that inserts a row; field i is its parameter i + 1. */
 static char *
-insert_command(const Target *target, Relation relation, const EvField *fields,
+insert_command(const EvTarget *target, Relation relation, const EvField *fields,
 			   int count)
 {
 	StringInfoData names;
@@ -358,7 +195,7 @@ insert_command(const Target *target, Relation relation, const EvField *fields,
  * executed.  That costs a little memory for each ALTER TABLE.
  */
 static void
-prepare_plan(Target *target, Relation relation, const EvField *fields,
+prepare_plan(EvTarget *target, Relation relation, const EvField *fields,
 			 int count)
 {
 	char	   *command = insert_command(target, relation, fields, count);
@@ -385,7 +222,7 @@ prepare_plan(Target *target, Relation relation, const EvField *fields,
  * again where policies depend on the role.
  */
 static void
-insert_through_sql(Target *target, Relation relation, const EvField *fields,
+insert_through_sql(EvTarget *target, Relation relation, const EvField *fields,
 				   int count)
 {
 	Datum		values[EV_MAX_FIELDS];
@@ -412,7 +249,7 @@ insert_through_sql(Target *target, Relation relation, const EvField *fields,
  * by putting another table in this one's place.  Planned each time.
  */
 static void
-insert_through_checked_sql(const Target *target, Relation relation,
+insert_through_checked_sql(const EvTarget *target, Relation relation,
 						   const EvField *fields, int count)
 {
 	Oid			types[EV_MAX_FIELDS];
@@ -440,7 +277,7 @@ insert_through_checked_sql(const Target *target, Relation relation,
  */
 
 static void
-insert_row(Target *target, Relation relation, const EvField *fields,
+insert_row(EvTarget *target, Relation relation, const EvField *fields,
 		   int count, bool as_superuser)
 {
 	if (row_goes_directly(target, relation, fields, count))
@@ -456,7 +293,7 @@ insert_row(Target *target, Relation relation, const EvField *fields,
  * triggers, defaults, checks and indexes of the table are his.
  */
 static void
-insert_as_owner(Target *target, Relation relation, const EvField *fields,
+insert_as_owner(EvTarget *target, Relation relation, const EvField *fields,
 				int count)
 {
 	Oid			user;
@@ -481,22 +318,9 @@ insert_as_owner(Target *target, Relation relation, const EvField *fields,
 void
 ev_insert_row(EvTable table, const EvField *fields, int count)
 {
-	static bool registered = false;
-	Target	   *target = &targets[table];
 	Relation	relation;
+	EvTarget   *target = ev_insert_open(table, fields, count, &relation);
 
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget_target, (Datum) 0);
-		registered = true;
-	}
-	relation = open_target(target);
-	if (target->relid != RelationGetRelid(relation))
-	{
-		check_outbox(target, relation);
-		describe_target(target, relation, fields, count);
-	}
-	check_columns(target, fields, count);
 	if (superuser() && !superuser_arg(relation->rd_rel->relowner))
 		insert_as_owner(target, relation, fields, count);
 	else

@@ -36,6 +36,12 @@ typedef struct EvField
 	Datum		value;
 } EvField;
 
+/* insert_field.c */
+extern EvField ev_field_varlena(const char *name, Oid type, const void *value);
+extern EvField ev_field_optional(const char *name, Oid type, Datum value);
+extern EvField ev_field_creation_time(void);
+extern EvField ev_field_txid(void);
+
 extern void ev_insert_row(EvTable table, const EvField *fields, int count);
 
 #endif							/* EV_INSERT_H */

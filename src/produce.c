@@ -15,17 +15,14 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "argument.h"
 #include "eventuate.h"
 #include "headers.h"
-#include "insert.h"
-#include "message.h"
+#include "insert_record.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(eventuate_produce);
@@ -60,34 +57,16 @@ check_record_time(FunctionCallInfo fcinfo, int arg)
 				 errdetail("Times of Kafka records are finite and after 1970-01-01 00:00:00 UTC.")));
 }
 
-/* Writes the row, and has a publisher started if there is none. */
-static void
-insert_record(const char *function, FunctionCallInfo fcinfo, text *id,
-			  bytea *key, bytea *value)
-{
-	EvField		fields[9];
-
-	ev_check_transaction(function);
-	fields[0] = ev_field_varlena("id", TEXTOID, id);
-	fields[1] = ev_field_varlena("topic", TEXTOID, PG_GETARG_TEXT_PP(0));
-	fields[2] = ev_field_varlena("key", BYTEAOID, key);
-	fields[3] = ev_field_varlena("value", BYTEAOID, value);
-	fields[4] = ev_field_argument("headers", JSONBOID, fcinfo, 3);
-	fields[5] = ev_field_argument("partition", INT4OID, fcinfo, 4);
-	fields[6] = ev_field_argument("record_time", TIMESTAMPTZOID, fcinfo, 5);
-	fields[7] = ev_field_creation_time();
-	fields[8] = ev_field_txid();
-	ev_insert_row(EV_TABLE_RECORD, fields, lengthof(fields));
-	ev_shared_request_at_commit();
-}
-
-/* eventuate_produce() with value and key of the given forms. */
+/*
+ * eventuate_produce() with value and key of the given forms.  Writes the row,
+ * and has a publisher started if there is none.
+ */
 static Datum
 produce_record(FunctionCallInfo fcinfo, EvForm value_form, EvForm key_form)
 {
 	static const char function[] = "eventuate_produce()";
-	char		id[EV_ID_SIZE];
-	text	   *id_text;
+	NullableDatum values[EV_RECORD_COLUMNS];
+	text	   *id;
 	bytea	   *key;
 	bytea	   *value;
 	size_t		header_size = 0;
@@ -104,10 +83,16 @@ produce_record(FunctionCallInfo fcinfo, EvForm value_form, EvForm key_form)
 	key = ev_argument_bytes(fcinfo, 2, key_form);
 	ev_check_size(ev_argument_size(key) + ev_argument_size(value) + header_size);
 
-	ev_shared_next_id(id);
-	id_text = cstring_to_text_with_len(id, EV_ID_LENGTH);
-	insert_record(function, fcinfo, id_text, key, value);
-	PG_RETURN_TEXT_P(id_text);
+	values[EV_RECORD_TOPIC] = ev_record_varlena(PG_GETARG_TEXT_PP(0));
+	values[EV_RECORD_KEY] = ev_record_varlena(key);
+	values[EV_RECORD_VALUE] = ev_record_varlena(value);
+	values[EV_RECORD_HEADERS] = fcinfo->args[3];
+	values[EV_RECORD_PARTITION] = fcinfo->args[4];
+	values[EV_RECORD_TIME] = fcinfo->args[5];
+	ev_check_transaction(function);
+	id = ev_insert_record(values);
+	ev_shared_request_at_commit();
+	PG_RETURN_TEXT_P(id);
 }
 
 Datum
