@@ -21,6 +21,7 @@
 
 #include "own_table.h"
 #include "shared.h"
+#include "shared_commit.h"
 
 PG_FUNCTION_INFO_V1(eventuate_pause);
 PG_FUNCTION_INFO_V1(eventuate_resume);

@@ -53,6 +53,7 @@
 #include "owner.h"
 #include "progress.h"
 #include "shared.h"
+#include "shared_commit.h"
 #include "text_form.h"
 
 PG_FUNCTION_INFO_V1(eventuate_attach);

@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "port/atomics.h"
 #include "replication/logical.h"
 #include "replication/message.h"
 #include "replication/reorderbuffer.h"
@@ -34,6 +35,21 @@
 /* Before 16 part of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 170000
+/* Raises an atomic number to at least "target"; a barrier in any case. */
+static inline uint64
+pg_atomic_monotonic_advance_u64(volatile pg_atomic_uint64 *ptr, uint64 target)
+{
+	uint64		current = pg_atomic_read_u64(ptr);
+
+	pg_memory_barrier();
+	while (current < target &&
+		   !pg_atomic_compare_exchange_u64(ptr, &current, target))
+		;
+	return Max(current, target);
+}
 #endif
 
 /* A transactional logical message; returns the end of it. */

@@ -21,6 +21,7 @@
 #include "outbox.h"
 #include "settings.h"
 #include "shared.h"
+#include "shared_commit.h"
 #include "table.h"
 
 PG_MODULE_MAGIC;
@@ -35,6 +36,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	ev_shared_init();
+	ev_shared_commit_init();
 	ev_database_init();
 	ev_table_init();
 	ev_launcher_register();

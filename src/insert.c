@@ -45,7 +45,7 @@
 #include "insert_target.h"
 #include "own_table.h"
 #include "settings.h"
-#include "shared.h"
+#include "shared_commit.h"
 #include "wal_message.h"
 
 /* ---------------------------------------------------------------------

@@ -20,7 +20,7 @@
 #include "insert.h"
 #include "insert_record.h"
 #include "message.h"
-#include "shared.h"
+#include "shared_id.h"
 
 static const struct
 {

@@ -47,6 +47,7 @@
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
+#include "shared_id.h"
 #include "shared_outbox.h"
 #include "slot_list.h"
 #include "worker.h"

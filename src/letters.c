@@ -23,7 +23,7 @@
 #include "headers.h"
 #include "insert_record.h"
 #include "own_table.h"
-#include "shared.h"
+#include "shared_commit.h"
 
 PG_FUNCTION_INFO_V1(eventuate_retry);
 PG_FUNCTION_INFO_V1(eventuate_discard);

@@ -23,7 +23,7 @@
 #include "eventuate.h"
 #include "headers.h"
 #include "insert_record.h"
-#include "shared.h"
+#include "shared_commit.h"
 
 PG_FUNCTION_INFO_V1(eventuate_produce);
 PG_FUNCTION_INFO_V1(eventuate_produce_bytea);

@@ -30,6 +30,7 @@
 #include "own_table.h"
 #include "owner.h"
 #include "shared.h"
+#include "shared_commit.h"
 #include "text_form.h"
 
 PG_FUNCTION_INFO_V1(eventuate_replay);

@@ -31,6 +31,8 @@
 #include "message.h"
 #include "send.h"
 #include "shared.h"
+#include "shared_commit.h"
+#include "shared_id.h"
 
 PG_FUNCTION_INFO_V1(eventuate_send);
 PG_FUNCTION_INFO_V1(eventuate_send_jsonb);

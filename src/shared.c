@@ -3,18 +3,14 @@
  * shared.c
  *	  Shared memory: what our processes and the backends tell each other.
  *
- * Owns the one shared structure: an entry for each database with a publisher
- * (or with a wish for one), the stamp of the newest message id, the launcher's
- * latch.  It holds plain values and latches only, never a handle of a library.
+ * Owns an entry for each database with a publisher (or with a wish for one),
+ * and the launcher's latch.  There are plain values and latches only, never a
+ * handle of a library.
  *
- * Promises: a commit costs a session no lock and, unless the publisher sleeps,
- * no system call.  Ids are unique over backends and restarts and ascend in
- * send order, also when the clock goes back.
+ * Promises: whoever looks needs no lock, and never meets a dangling pointer.
  *
  * A restart of the server (a crash restart too) begins with nothing: counters
- * at zero, a new random node for ids; the launcher finds the databases again.
- * Ids begin behind the last checkpoint; only if the server crashed and its
- * clock went back, too, can they begin below those that were given after that.
+ * at zero; the launcher finds the databases again.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -22,10 +18,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
-#include "catalog/pg_control.h"
-#include "common/controldata_utils.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -33,9 +25,8 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
-#include "eventuate.h"
-#include "message.h"
 #include "shared.h"
+#include "shared_id.h"
 #include "shared_outbox.h"
 
 typedef struct EvShared
@@ -43,8 +34,6 @@ typedef struct EvShared
 	LWLock	   *lock;			/* for adding and removing entries */
 	slock_t		mutex;			/* for launcher */
 	Latch	   *launcher;
-	uint64		node;			/* 48 random bits: this start of the server */
-	pg_atomic_uint64 stamp;		/* of the newest id */
 	pg_atomic_uint32 generation;	/* rises when entries come or go */
 	EvDatabase	databases[EV_MAX_DATABASES];
 } EvShared;
@@ -54,57 +43,15 @@ static EvShared *shared = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
-/* What this session's transaction asks for at its commit. */
-static bool recheck_wanted = false;
-static bool publisher_wanted = false;
-
 static void
 request_shmem(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(EvShared)));
+	RequestAddinShmemSpace(ev_shared_id_size());
 	RequestAddinShmemSpace(ev_shared_outbox_size());
 	RequestNamedLWLockTranche("eventuate", 1);
-}
-
-/*
- * 48 random bits in the place of a MAC address: the multicast bit is set, so
- * that no real address is ever equal, and the top bit is clear, so that ids
- * compare alike as signed and unsigned numbers.
- */
-static uint64
-random_node(void)
-{
-	uint64		node;
-
-	if (!pg_strong_random(&node, sizeof(node)))
-		ereport(FATAL,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	node &= UINT64CONST(0x7fffffffffff);
-	return node | (UINT64CONST(1) << 40);
-}
-
-/*
- * Where stamps begin: behind those of before, also if the clock was set back
- * while the server was down.  What tells is the last checkpoint, in whole
- * seconds; after a crash, ids may have been given later than that.  While the
- * clock is right it is what counts: stamps that run ahead of it would meet
- * those of the next start.
- */
-static uint64
-first_stamp(void)
-{
-	bool		valid;
-	ControlFileData *control = get_controlfile(DataDir, &valid);
-	uint64		now_ms = (uint64) ev_epoch_ms(GetCurrentTimestamp());
-	uint64		stamp = 0;
-
-	if (valid && now_ms < (uint64) control->checkPointCopy.time * 1000)
-		stamp = ((uint64) control->checkPointCopy.time + 1) * 1000 << 16;
-	pfree(control);
-	return stamp;
 }
 
 /* For whoever makes an entry with a worker in it. */
@@ -145,12 +92,11 @@ startup_shmem(void)
 		shared->lock = &GetNamedLWLockTranche("eventuate")->lock;
 		SpinLockInit(&shared->mutex);
 		shared->launcher = NULL;
-		shared->node = random_node();
-		pg_atomic_init_u64(&shared->stamp, first_stamp());
 		pg_atomic_init_u32(&shared->generation, 1);
 		for (int i = 0; i < EV_MAX_DATABASES; i++)
 			init_database(&shared->databases[i]);
 	}
+	ev_shared_id_startup();
 	ev_shared_outbox_startup(shared->lock);
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -234,45 +180,6 @@ ev_shared_remove(EvDatabase *database)
 	LWLockRelease(shared->lock);
 }
 
-/*
- * Writes a new message id: EV_ID_LENGTH characters and a NUL.  The stamp (ms
- * and a 16-bit counter in one number) only ever rises; when the counter is
- * spent or the clock goes back it runs ahead of the clock.
- */
-void
-ev_shared_next_id(char *id)
-{
-	uint64		now_ms = (uint64) ev_epoch_ms(GetCurrentTimestamp());
-	uint64		previous = pg_atomic_read_u64(&shared->stamp);
-	uint64		stamp;
-
-	do
-		stamp = ev_message_next_stamp(previous, now_ms);
-	while (!pg_atomic_compare_exchange_u64(&shared->stamp, &previous, stamp));
-	ev_message_format_id(id, stamp, shared->node);
-}
-
-/* Raises an atomic number to at least "value". */
-static void
-raise_number(pg_atomic_uint64 *target, uint64 value)
-{
-	uint64		current = pg_atomic_read_u64(target);
-
-	while (current < value &&
-		   !pg_atomic_compare_exchange_u64(target, &current, value))
-		;
-}
-
-/*
- * Ids are to be later than "time" from now on.  For the launcher, where the
- * server was a standby: what has been replayed was sent by another's clock.
- */
-void
-ev_shared_advance_ids(TimestampTz time)
-{
-	raise_number(&shared->stamp, ((uint64) ev_epoch_ms(time) + 1) << 16);
-}
-
 /* For the launcher: whose latch requests set; NULL when it exits. */
 void
 ev_shared_set_launcher(Latch *latch)
@@ -316,126 +223,14 @@ ev_shared_start_soon(EvWorker *worker)
 	SpinLockRelease(&worker->mutex);
 }
 
-/* At this transaction's commit the publisher reads its progress row again. */
-void
-ev_shared_recheck_at_commit(void)
-{
-	recheck_wanted = true;
-}
-
-/* At this transaction's commit the launcher is asked for a publisher. */
-void
-ev_shared_request_at_commit(void)
-{
-	publisher_wanted = true;
-}
-
-/* This session's entry; remembered, so that commits do not search. */
-static EvDatabase *
-my_database(void)
-{
-	static EvDatabase *mine = NULL;
-	static uint32 generation = 0;
-	uint32		now = pg_atomic_read_u32(&shared->generation);
-
-	if (now != generation)
-	{
-		mine = ev_shared_find(MyDatabaseId);
-		generation = now;
-	}
-	return mine;
-}
-
-/* Will what is written to this database's WAL now be read? */
-bool
-ev_shared_wal_is_kept(void)
-{
-	EvDatabase *database = my_database();
-
-	return database != NULL && pg_atomic_read_u32(&database->wal_is_kept) != 0;
-}
-
-/* A message was written that is in WAL alone, and ends at "end". */
-void
-ev_shared_note_wal_message(XLogRecPtr end)
-{
-	EvDatabase *database = my_database();
-
-	if (database != NULL)
-		raise_number(&database->wal_message_lsn, end);
-}
-
 /*
- * Something was committed in this database: the publisher may have to look.
- * With synchronous_commit = off the commit may not be flushed yet; the
- * publisher does that itself, up to commit_lsn.
+ * Rises whenever an entry comes or goes: until then, what ev_shared_find()
+ * answered goes on to be so.
  */
-static void
-announce_commit(EvDatabase *database, XLogRecPtr commit_end)
+uint32
+ev_shared_generation(void)
 {
-	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
-		raise_number(&database->commit_lsn, commit_end);
-
-	/* Pairs with the publisher, which raises the flag, then looks at WAL. */
-	pg_memory_barrier();
-	if (pg_atomic_read_u32(&database->sleeping) != 0 &&
-		pg_atomic_exchange_u32(&database->sleeping, 0) != 0)
-		ev_shared_wake(&database->publisher);
-}
-
-/* Carries out what this transaction asked for. */
-static void
-serve_requests(EvDatabase *database)
-{
-	if (publisher_wanted && (database == NULL || !database->installed))
-	{
-		database = ev_shared_get(MyDatabaseId);
-		if (database != NULL)
-		{
-			SpinLockAcquire(&database->mutex);
-			database->installed = true;
-			SpinLockRelease(&database->mutex);
-			ev_shared_start_soon(&database->publisher);
-		}
-		ev_shared_wake_launcher();
-	}
-	if (recheck_wanted && database != NULL)
-	{
-		pg_atomic_write_u32(&database->recheck, 1);
-		ev_shared_wake(&database->publisher);
-	}
-}
-
-/*
- * Runs at the end of every transaction of every backend.  COMMIT PREPARED
- * comes here too: it is a transaction that wrote WAL.  Must not throw.
- */
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	static XLogRecPtr last_commit_end = InvalidXLogRecPtr;
-
-	if (shared == NULL || !OidIsValid(MyDatabaseId))
-		return;
-	if (event == XACT_EVENT_COMMIT)
-	{
-		EvDatabase *database = my_database();
-
-		if (database != NULL && XactLastCommitEnd != last_commit_end)
-		{
-			last_commit_end = XactLastCommitEnd;
-			announce_commit(database, last_commit_end);
-		}
-		if (publisher_wanted || recheck_wanted)
-			serve_requests(database);
-		ev_shared_outbox_at_commit();
-	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
-	{
-		publisher_wanted = recheck_wanted = false;
-		ev_shared_outbox_forget_requests();
-	}
+	return pg_atomic_read_u32(&shared->generation);
 }
 
 /* A state as the view and the log name it. */
@@ -490,10 +285,7 @@ ev_shared_set_error(EvWorker *worker, const char *error)
 	SpinLockRelease(&worker->mutex);
 }
 
-/*
- * Called once, by _PG_init while preloading: all backends inherit the hooks
- * and the callback.
- */
+/* Called once, by _PG_init while preloading: all backends inherit the hooks. */
 void
 ev_shared_init(void)
 {
@@ -501,5 +293,4 @@ ev_shared_init(void)
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
-	RegisterXactCallback(at_transaction_end, NULL);
 }

@@ -105,20 +105,13 @@ extern EvDatabase *ev_shared_find(Oid datid);
 extern EvDatabase *ev_shared_get(Oid datid);
 extern EvDatabase *ev_shared_entry(int index);
 extern void ev_shared_remove(EvDatabase *database);
-
-extern void ev_shared_next_id(char *id);
-extern void ev_shared_advance_ids(TimestampTz time);
-
-extern bool ev_shared_wal_is_kept(void);
-extern void ev_shared_note_wal_message(XLogRecPtr end);
+extern uint32 ev_shared_generation(void);
 
 extern void ev_shared_set_launcher(Latch *latch);
 extern void ev_shared_wake_launcher(void);
 extern void ev_shared_init_worker(EvWorker *worker);
 extern void ev_shared_wake(EvWorker *worker);
 extern void ev_shared_start_soon(EvWorker *worker);
-extern void ev_shared_recheck_at_commit(void);
-extern void ev_shared_request_at_commit(void);
 
 extern const char *ev_shared_state_name(EvState state);
 extern void ev_shared_set_state(EvWorker *worker, EvState state);
