@@ -45,6 +45,7 @@
 #include "utils/timestamp.h"
 
 #include "launcher.h"
+#include "launcher_start.h"
 #include "settings.h"
 #include "shared.h"
 #include "shared_id.h"
@@ -52,10 +53,8 @@
 #include "slot_list.h"
 #include "worker.h"
 
-/* All in ms. */
-#define SCAN_INTERVAL 10000		/* databases may come without telling us */
-#define FIRST_RETRY 500			/* after a failure; doubles up to the last */
-#define LAST_RETRY 10000
+/* Databases may come without telling us: look every so many ms. */
+#define SCAN_INTERVAL 10000
 
 /* How many databases are asked for the extension at the same time. */
 #define MAX_PROBES 4
@@ -70,18 +69,6 @@ typedef struct Database
 } Database;
 
 static List *databases = NIL;
-static bool short_of_workers = false;
-
-static const struct
-{
-	const char *name;
-	const char *function;		/* its entry point */
-}			kinds[] =
-{
-	[EV_WORKER_PUBLISHER] = {"publisher", "ev_publisher_main"},
-	[EV_WORKER_POLLER] = {"poller", "ev_poller_main"},
-	[EV_WORKER_HOUSEKEEPER] = {"housekeeper", "ev_housekeeper_main"},
-};
 
 static bool
 usable(Form_pg_database database)
@@ -229,99 +216,15 @@ is_held(EvDatabase *entry)
 	return false;
 }
 
-/* Says once, until it is over, that there is no worker to be had. */
-static void
-show_shortage(const EvWorkerTask *task, EvWorker *worker)
-{
-	char	   *reason = psprintf("no background worker is free; raise max_worker_processes to at least %d",
-								  max_worker_processes + 1);
-
-	if (!short_of_workers)
-		ereport(LOG,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start the %s of database %u: %s",
-						kinds[task->kind].name, task->datid, reason)));
-	short_of_workers = true;
-	worker->unstarted = true;
-	ev_shared_set_state(worker, EV_STATE_STARTING);
-	ev_shared_set_error(worker, reason);
-	pfree(reason);
-}
-
-/* A process could be had: what was said of the shortage is no longer true. */
-static void
-end_shortage(EvWorker *worker)
-{
-	short_of_workers = false;
-	if (worker->unstarted)
-		ev_shared_set_error(worker, NULL);
-	worker->unstarted = false;
-}
-
-/* Has a process started; false: none is free. */
-static bool
-start_process(const EvWorkerTask *task)
-{
-	BackgroundWorker worker;
-
-	StaticAssertStmt(sizeof(EvWorkerTask) <= BGW_EXTRALEN, "a task fits");
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	strlcpy(worker.bgw_library_name, "eventuate", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, kinds[task->kind].function,
-			sizeof(worker.bgw_function_name));
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "eventuate %s",
-			 kinds[task->kind].name);
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "eventuate %s of \"%s\"",
-			 kinds[task->kind].name, NameStr(task->database));
-	memcpy(worker.bgw_extra, task, sizeof(EvWorkerTask));
-	return RegisterDynamicBackgroundWorker(&worker, NULL);
-}
-
-/* When a worker is started next: later after each failure. */
-static void
-plan_restart(EvWorker *worker, EvInstant now)
-{
-	int64		delay = FIRST_RETRY;
-
-	for (int i = 0; i < worker->failures && delay < LAST_RETRY; i++)
-		delay *= 2;
-	SpinLockAcquire(&worker->mutex);
-	worker->failures++;
-	worker->restart_at = now + Min(delay, LAST_RETRY) * INT64CONST(1000);
-	SpinLockRelease(&worker->mutex);
-}
-
-/*
- * Starts a worker that is wanted, unless it is there, or has to wait: then
- * "timeout" is not later than that.  False: no process is free.
- */
+/* Starts a database's worker as ev_launcher_start() does. */
 static bool
 start_worker(Database *database, EvWorkerKind kind, Oid relid, EvWorker *worker,
 			 EvInstant now, long *timeout)
 {
 	EvWorkerTask task = {.datid = database->datid,.kind = kind,.relid = relid};
 
-	if (worker->pid != 0)
-		return true;
-	if (worker->restart_at > now)
-	{
-		*timeout = Min(*timeout, (worker->restart_at - now) / 1000 + 1);
-		return true;
-	}
 	task.database = database->name;
-	if (!start_process(&task))
-	{
-		show_shortage(&task, worker);
-		*timeout = Min(*timeout, 1000);
-		return false;
-	}
-	end_shortage(worker);
-	plan_restart(worker, now);
-	return true;
+	return ev_launcher_start(&task, worker, now, timeout);
 }
 
 /* Starts what is to be started; returns ms until there may be more to do. */

@@ -71,6 +71,13 @@ static bool error_recorded = false;
 static bool restart_wanted = false;
 static EvInstant restart_deadline;
 
+/* A kind of worker as the log and ps name it. */
+const char *
+ev_worker_kind_name(EvWorkerKind kind)
+{
+	return kind_names[kind];
+}
+
 /* ---------------------------------------------------------------------
  * Leaving
  * ---------------------------------------------------------------------

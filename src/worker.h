@@ -23,6 +23,7 @@ typedef struct EvWorkerTask
 /* Called last thing before the process leaves by itself. */
 typedef void (*EvLeaveCallback) (void);
 
+extern const char *ev_worker_kind_name(EvWorkerKind kind);
 extern void ev_worker_take_signals(void);
 extern bool ev_worker_shutdown_requested(void);
 extern EvDatabase *ev_worker_start(void);
