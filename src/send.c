@@ -38,13 +38,26 @@ PG_FUNCTION_INFO_V1(eventuate_send);
 PG_FUNCTION_INFO_V1(eventuate_send_jsonb);
 PG_FUNCTION_INFO_V1(next_id);
 
+/* The time as header DATE has it; written anew once a second. */
+static const char *
+current_date(void)
+{
+	static char date[EV_DATE_SIZE];
+	static int64 written = -1;
+	int64		now = ev_epoch_ms(GetCurrentTimestamp());
+
+	if (now / 1000 != written)
+		ev_message_format_date(date, now);
+	written = now / 1000;
+	return date;
+}
+
 /* The headers that every message has, behind those that are there already. */
 static text *
 finish_headers(StringInfo headers, const text *channel, const char *id)
 {
-	char		date[EV_DATE_SIZE];
+	const char *date = current_date();
 
-	ev_message_format_date(date, ev_epoch_ms(GetCurrentTimestamp()));
 	ev_headers_append(headers, EV_HEADER_DATE, date, strlen(date));
 	ev_headers_append_text(headers, EV_HEADER_DESTINATION, channel);
 	ev_headers_append(headers, EV_HEADER_ID, id, EV_ID_LENGTH);

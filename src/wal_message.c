@@ -8,8 +8,8 @@
  * decoding makes of it is what it makes of the row.
  *
  * Anybody may write logical messages, with pg_logical_emit_message().  So ours
- * are authenticated: by a MAC over database, table, transaction, the message's
- * number in its transaction, and the row.  The key is made of 32 random bytes
+ * are authenticated: by a MAC (SipHash) over database, table, transaction, the
+ * message's number in its transaction, and the row.  The key is made of 32 random bytes
  * in pg_control, which SQL shows to nobody, which standbys have as well, and
  * which live as long as the cluster.  A message that was copied belongs to
  * another transaction, or comes a second time in the same.
@@ -34,15 +34,15 @@
 #include "replication/message.h"
 
 #include "compat.h"
+#include "siphash.h"
 #include "wal_message.h"
 
-#define MAC_LENGTH 16
 #define FORMAT_VERSION 1
 
 /* What stands before the row. */
 typedef struct Frame
 {
-	uint8		mac[MAC_LENGTH];	/* of all that follows, and the row */
+	uint8		mac[EV_SIPHASH_LENGTH]; /* of all that follows, and the row */
 	uint32		version;
 	Oid			database;
 	Oid			relid;
@@ -54,53 +54,42 @@ static void
 check_hmac(pg_hmac_ctx *context, int result)
 {
 	if (result < 0)
-		elog(ERROR, "could not compute a MAC: %s", pg_hmac_error(context));
+		elog(ERROR, "could not derive a key: %s", pg_hmac_error(context));
 }
 
-/* HMAC-SHA-256 of two pieces of data, the second of which may be empty. */
+/* What is secret, for the purpose of ours and this database: its HMAC. */
 static void
-compute_hmac(const uint8 *key, size_t key_length, const void *first,
-			 size_t first_length, const void *second, size_t second_length,
-			 uint8 *result)
+derive_key(uint8 *key)
 {
+	static const char purpose[] = "eventuate message in WAL";
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
 	if (context == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
-	check_hmac(context, pg_hmac_init(context, key, key_length));
-	check_hmac(context, pg_hmac_update(context, first, first_length));
-	check_hmac(context, pg_hmac_update(context, second, second_length));
-	check_hmac(context, pg_hmac_final(context, result, PG_SHA256_DIGEST_LENGTH));
+	check_hmac(context, pg_hmac_init(context,
+									 (const uint8 *) GetMockAuthenticationNonce(),
+									 MOCK_AUTH_NONCE_LEN));
+	check_hmac(context, pg_hmac_update(context, (const uint8 *) purpose, sizeof(purpose)));
+	check_hmac(context, pg_hmac_update(context, (const uint8 *) &MyDatabaseId, sizeof(MyDatabaseId)));
+	check_hmac(context, pg_hmac_final(context, digest, sizeof(digest)));
 	pg_hmac_free(context);
+	memcpy(key, digest, EV_SIPHASH_LENGTH);
 }
 
-/* The key of this database. */
-static const uint8 *
-mac_key(void)
+/* The MAC of a frame and the row behind it, "size" bytes together. */
+static void
+compute_mac(const char *content, Size size, uint8 *mac)
 {
-	static const char purpose[] = "eventuate message in WAL";
-	static uint8 key[PG_SHA256_DIGEST_LENGTH];
+	static uint8 key[EV_SIPHASH_LENGTH];
 	static bool known = false;
 
 	if (!known)
-		compute_hmac((const uint8 *) GetMockAuthenticationNonce(),
-					 MOCK_AUTH_NONCE_LEN, purpose, sizeof(purpose),
-					 &MyDatabaseId, sizeof(MyDatabaseId), key);
+		derive_key(key);
 	known = true;
-	return key;
-}
-
-static void
-compute_mac(const Frame *frame, const char *row, size_t row_length, uint8 *mac)
-{
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-
-	compute_hmac(mac_key(), PG_SHA256_DIGEST_LENGTH,
-				 (const char *) frame + MAC_LENGTH, sizeof(Frame) - MAC_LENGTH,
-				 row, row_length, digest);
-	memcpy(mac, digest, MAC_LENGTH);
+	ev_siphash(key, content + EV_SIPHASH_LENGTH, size - EV_SIPHASH_LENGTH, mac);
 }
 
 /* The number of the next message in this transaction. */
@@ -169,9 +158,9 @@ ev_wal_message_write(Oid relid, HeapTuple tuple)
 
 	Assert(!HeapTupleHasExternal(tuple));
 	watch_subtransactions();
-	compute_mac(&frame, (const char *) tuple->t_data, tuple->t_len, frame.mac);
 	memcpy(content, &frame, sizeof(Frame));
 	memcpy(content + sizeof(Frame), tuple->t_data, tuple->t_len);
+	compute_mac(content, size, (uint8 *) content);
 	end = ev_log_message_compat(EV_WAL_MESSAGE_PREFIX, content, size);
 	pfree(content);
 	return end;
@@ -179,14 +168,14 @@ ev_wal_message_write(Oid relid, HeapTuple tuple)
 
 /* Does the MAC hold?  In constant time, as is the custom. */
 static bool
-is_authentic(const Frame *frame, const char *row, size_t row_length)
+is_authentic(const char *content, Size size)
 {
-	uint8		mac[MAC_LENGTH];
+	uint8		mac[EV_SIPHASH_LENGTH];
 	uint8		difference = 0;
 
-	compute_mac(frame, row, row_length, mac);
-	for (int i = 0; i < MAC_LENGTH; i++)
-		difference |= mac[i] ^ frame->mac[i];
+	compute_mac(content, size, mac);
+	for (int i = 0; i < EV_SIPHASH_LENGTH; i++)
+		difference |= mac[i] ^ (uint8) content[i];
 	return difference == 0;
 }
 
@@ -209,7 +198,7 @@ ev_wal_message_read(const char *content, Size size, FullTransactionId xid,
 	if (frame.version != FORMAT_VERSION || frame.database != MyDatabaseId ||
 		frame.xid != U64FromFullTransactionId(xid) ||
 		frame.position <= *position ||
-		!is_authentic(&frame, content + sizeof(Frame), length))
+		!is_authentic(content, size))
 		return NULL;
 	*position = frame.position;
 	*relid = frame.relid;
