@@ -36,7 +36,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -44,6 +43,7 @@
 #include "insert.h"
 #include "insert_target.h"
 #include "own_table.h"
+#include "owner.h"
 #include "settings.h"
 #include "shared_commit.h"
 #include "wal_message.h"
@@ -296,18 +296,11 @@ static void
 insert_as_owner(EvTarget *target, Relation relation, const EvField *fields,
 				int count)
 {
-	Oid			user;
-	int			context;
-	int			nest_level;
+	EvOwner		saved;
 
-	/* An error restores the user as well. */
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(relation->rd_rel->relowner,
-						   context | SECURITY_RESTRICTED_OPERATION);
-	nest_level = NewGUCNestLevel();
+	ev_owner_assume(relation->rd_rel->relowner, &saved);
 	insert_row(target, relation, fields, count, true);
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(user, context);
+	ev_owner_resume(&saved);
 }
 
 /*

@@ -3,10 +3,10 @@
  * owner.c
  *	  Acting as the owner of a table.
  *
- * Workers are superuser; whoever owns a table need not be.  What is done to
- * the table can run code of its owner's, as triggers: so it is done as the
- * owner, in a context from which there is no way back to us.  It is what
- * autovacuum does.
+ * Workers are superuser, and so are some who send; whoever owns a table need
+ * not be.  What is done to the table can run code of its owner's, as triggers:
+ * so it is done as the owner, in a context from which there is no way back to
+ * us.  It is what autovacuum does.
  *
  * An error between the two calls ends the (sub)transaction, which puts
  * everything back.
