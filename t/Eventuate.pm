@@ -46,7 +46,7 @@ our @EXPORT = (
 	  prepare_load start_load stop_load load_sent check_load
 	  wait_until wait_for_query wait_for_state wait_caught_up
 	  wait_for_log log_position
-	  publisher_pid launcher_pid stat_of
+	  publisher_pid launcher_pid stat_of sanitized
 	  follow copies_slots wait_for_slot_copy
 	));
 
@@ -101,6 +101,12 @@ sub real_kafka
 	return ($options{brokers} || 1) > 1
 	  ? Eventuate::Cluster->new(%options)
 	  : Eventuate::Kafka->new(%options);
+}
+
+# Is the server one of script/sanitize's?
+sub sanitized
+{
+	return defined $ENV{ASAN_OPTIONS};
 }
 
 # Kafka Connect: see t/Eventuate/Connect.pm.
