@@ -49,6 +49,9 @@ is_published(XLogRecPtr lsn)
 	return published >= lsn;
 }
 
+/* In ms. */
+#define FOREVER (PG_INT32_MAX * INT64CONST(1000))
+
 /* An interval in ms; NULL: for ever. */
 static int64
 timeout_ms(FunctionCallInfo fcinfo, int arg)
@@ -57,7 +60,7 @@ timeout_ms(FunctionCallInfo fcinfo, int arg)
 	int64		ms;
 
 	if (PG_ARGISNULL(arg))
-		return PG_INT32_MAX * INT64CONST(1000);
+		return FOREVER;
 	interval = PG_GETARG_INTERVAL_P(arg);
 	ms = (interval->month * INT64CONST(30) + interval->day) * (USECS_PER_DAY / 1000) +
 		interval->time / 1000;
@@ -65,7 +68,7 @@ timeout_ms(FunctionCallInfo fcinfo, int arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("timeout must not be negative")));
-	return ms;
+	return Min(ms, FOREVER);
 }
 
 /*

@@ -34,6 +34,8 @@ is(run(q{SELECT eventuate_wait(pg_current_wal_insert_lsn() + 1000000, '10ms')}),
 # It never waits for itself, nor longer than it is told.
 refused(q{BEGIN; SELECT eventuate_send('waited', 'x'); SELECT eventuate_wait()}, qr/25001: eventuate_wait\(\) cannot be called in a transaction that has written/,
 	'a transaction that has sent cannot wait');
+refused(q{SET statement_timeout = '200ms'; SELECT eventuate_wait(pg_current_wal_insert_lsn() + 1000000, '4000000 years')}, qr/57014: canceling statement/,
+	'long means long');
 refused(q{SELECT eventuate_wait(timeout => '-1s')}, qr/22023: timeout must not be negative/, 'a timeout is not negative');
 $kafka->stop;
 run(q{SELECT eventuate_send('waited', 'later', 'k')});
