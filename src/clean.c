@@ -63,13 +63,18 @@ typedef struct Batch
  * ---------------------------------------------------------------------
  */
 
+/* In ms: longer than any table will live, and no number that overflows. */
+#define LONGEST_RETENTION (PG_INT32_MAX * INT64CONST(1000000))
+
 /* An interval in ms, with months of 30 days; nothing is below 0. */
 static int64
 interval_ms(const Interval *interval)
 {
 	int64		days = interval->month * INT64CONST(30) + interval->day;
 
-	return Max(days * (USECS_PER_DAY / 1000) + interval->time / 1000, 0);
+	int64		ms = days * (USECS_PER_DAY / 1000) + interval->time / 1000;
+
+	return Min(Max(ms, 0), LONGEST_RETENTION);
 }
 
 /* How long rows of an outbox stay, in ms; -1: for ever. */

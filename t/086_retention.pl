@@ -35,9 +35,11 @@ sub wait_while_tidying
 run(q{
 	CREATE TABLE attached (id int PRIMARY KEY, topic text, value text, creation_time timestamptz DEFAULT now());
 	CREATE TABLE kept (LIKE attached INCLUDING ALL);
+	CREATE TABLE ages (LIKE attached INCLUDING ALL);
 	CREATE TABLE parted (LIKE attached) PARTITION BY LIST (id);
 	CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 	INSERT INTO attached VALUES (0, 'a', 'there before', now() - interval '1 day');
+	SELECT eventuate_attach('ages', 'raw', retention => '4000000 years');
 	SELECT eventuate_attach('attached', 'raw', retention => '1 hour');
 	SELECT eventuate_attach('kept', 'raw');
 	SELECT eventuate_attach('parted', 'raw', retention => '1 hour');
@@ -62,7 +64,7 @@ sub send_all
 }
 send_all(1, '2 hours');
 send_all(2, '1 minute');
-run(q{INSERT INTO parted VALUES (1, 'a', 'p', now() - interval '2 hours'); INSERT INTO eventuate.record (topic, value) VALUES ('r', 'ageless')});
+run(q{INSERT INTO parted VALUES (1, 'a', 'p', now() - interval '2 hours'); INSERT INTO ages VALUES (1, 'a', 'p', now() - interval '2 hours'); INSERT INTO eventuate.record (topic, value) VALUES ('r', 'ageless')});
 wait_caught_up($node);
 wait_for_query($node, 'postgres', q{SELECT bool_and(pg_visible_in_snapshot(m.txid, p.snapshot)) FROM eventuate.message AS m, eventuate.progress AS p});
 
@@ -70,6 +72,7 @@ wait_for_query($node, 'postgres', q{SELECT bool_and(pg_visible_in_snapshot(m.txi
 wait_while_tidying(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM attached}, '0 2');
 wait_while_tidying(q{SELECT count(*) FROM parted}, 0);
 is(run(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM kept}), '1 2', 'of an attached table only rows with a retention go, and none that was there before');
+is(run('SELECT count(*) FROM ages'), 1, 'nor do those with a retention that is longer than time');
 is(run('SELECT what FROM seen'), 'owner', 'its triggers run as its owner');
 is(run(q{SELECT count(*) FROM eventuate.message WHERE payload IN ('1', '2')}), 2, 'with -1 rows stay');
 
