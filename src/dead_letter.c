@@ -34,6 +34,7 @@
  * row, and the jsonb of its headers, have limits of their own.
  */
 #define MAX_LETTER_SIZE (200 * 1024 * 1024)
+#define MAX_HEADERS_SIZE (100 * 1024 * 1024)	/* six times that as JSON */
 
 /* Ids and topics of such a letter are kept up to this many bytes. */
 #define MAX_NAME_SIZE 1000
@@ -136,16 +137,24 @@ ev_dead_letter_commit(void)
 }
 
 static size_t
+headers_size(const EvMessage *message)
+{
+	size_t		size = 0;
+
+	for (int i = 0; i < message->header_count; i++)
+		size += strlen(message->headers[i].name) +
+			message->headers[i].value_length;
+	return size;
+}
+
+static size_t
 letter_size(const EvMessage *message)
 {
 	size_t		size = message->key_length + message->value_length;
 
 	size += message->id == NULL ? 0 : strlen(message->id);
 	size += message->topic == NULL ? 0 : strlen(message->topic);
-	for (int i = 0; i < message->header_count; i++)
-		size += strlen(message->headers[i].name) +
-			message->headers[i].value_length;
-	return size;
+	return size + headers_size(message);
 }
 
 /* The text, unless it is one of those that make a letter large. */
@@ -159,13 +168,14 @@ unless_large(const char *text)
  * What can be stored of a message: all of it, or what is not large.  Without
  * its value it cannot be sent again, so it is no record of Kafka's any more.
  */
-static EvSpooled
-storable(const EvSpooled *refused)
+EvSpooled
+ev_dead_letter_storable(const EvSpooled *refused)
 {
 	EvSpooled	result = *refused;
 	size_t		size = letter_size(&refused->message);
 
-	if (size <= MAX_LETTER_SIZE)
+	if (size <= MAX_LETTER_SIZE &&
+		headers_size(&refused->message) <= MAX_HEADERS_SIZE)
 		return result;
 	result.message.id = unless_large(refused->message.id);
 	result.message.topic = unless_large(refused->message.topic);
@@ -179,15 +189,13 @@ storable(const EvSpooled *refused)
 }
 
 /*
- * Stores a dead letter, between the two.  "position" is that of the message
- * in its transaction.
+ * Stores a dead letter that is storable, between the two.  "position" is that
+ * of the message in its transaction.
  */
 void
-ev_dead_letter_store(const EvSpooled *letter, const EvOrigin *origin,
+ev_dead_letter_store(const EvSpooled *refused, const EvOrigin *origin,
 					 int64 position, int attempts)
 {
-	EvSpooled	stored = storable(letter);
-	const EvSpooled *refused = &stored;
 	const EvMessage *message = &refused->message;
 	Datum		values[PARAM_COUNT];
 	char		nulls[PARAM_COUNT];

@@ -10,9 +10,10 @@
 
 #include "spool.h"
 
+extern EvSpooled ev_dead_letter_storable(const EvSpooled *refused);
 extern void ev_dead_letter_begin(void);
 extern void ev_dead_letter_commit(void);
-extern void ev_dead_letter_store(const EvSpooled *letter,
+extern void ev_dead_letter_store(const EvSpooled *refused,
 								 const EvOrigin *origin, int64 position,
 								 int attempts);
 

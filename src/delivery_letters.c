@@ -78,8 +78,10 @@ ev_delivery_bury(const EvSpooled *refused)
 
 	if (ev_on_refusal == EV_REFUSAL_DEAD_LETTER)
 	{
+		EvSpooled	letter = ev_dead_letter_storable(refused);
+
 		note_place(record);
-		ev_spool_put(letters, refused);
+		ev_spool_put(letters, &letter);
 	}
 	else if (refused->error_name == NULL)
 		fail(refused->error);

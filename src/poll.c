@@ -178,6 +178,7 @@ bury(const EvRow *row)
 	EvSpooled	refused = {.message = row->message};
 
 	refused.error = psprintf("%s cannot be published: %s", row->name, row->reason);
+	refused = ev_dead_letter_storable(&refused);
 	ev_dead_letter_store(&refused, &origin, 0, 0);
 }
 

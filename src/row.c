@@ -26,6 +26,9 @@
 #include "message.h"
 #include "row_reader.h"
 
+/* More than Kafka takes would only be carried about: in bytes, less than 1 GB. */
+#define MAX_SIZE 1000000000
+
 /* How much of an id names a row, in bytes. */
 #define MAX_SHOWN_ID 200
 
@@ -136,6 +139,67 @@ read_format(RowReader *reader, EvMessage *message)
 	return false;
 }
 
+/* Would reading the same row throw this once more? */
+static bool
+is_fault_of_row(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
+}
+
+/*
+ * All of a message; false, with a reason, if the row cannot be one.  There are
+ * rows that no text can be made of: a jsonb of 100 kB holds numbers enough of
+ * 131,072 digits to fill more memory than PostgreSQL gives out at once.  Only
+ * memory was touched when such a one throws.
+ */
+static bool
+read_message(RowReader *reader, EvMessage *message)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool fine = false;
+
+	PG_TRY();
+	{
+		fine = read_common(reader, message) && read_format(reader, message);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!is_fault_of_row(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		reader->reason = ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED ?
+			"a value is too large as text" : error->message;
+	}
+	PG_END_TRY();
+	return fine;
+}
+
+static size_t
+string_size(const char *string)
+{
+	return string == NULL ? 0 : strlen(string);
+}
+
+/* What a message takes where it has to wait, its id twice. */
+static size_t
+message_size(const EvMessage *message)
+{
+	size_t		size = 2 * string_size(message->id) + string_size(message->topic) +
+	message->key_length + message->value_length;
+
+	for (int i = 0; i < message->header_count; i++)
+		size += strlen(message->headers[i].name) + message->headers[i].value_length;
+	return size;
+}
+
 /* What a malformed row is called; the id, if there is one, is UTF-8. */
 static char *
 row_name(const char *id, const char *table)
@@ -158,8 +222,10 @@ EvRowKind
 ev_row_read(const EvOutbox *outbox, const char *table, TupleDesc desc,
 			HeapTuple tuple, EvRow *row)
 {
+	static const EvMessage nothing = {.partition = EV_ANY_PARTITION};
 	RowReader	reader = {outbox, NULL, NULL, outbox->problem};
 	bool		fine = false;
+	bool		too_large;
 
 	memset(row, 0, sizeof(EvRow));
 	reader.values = palloc(sizeof(Datum) * desc->natts);
@@ -172,13 +238,16 @@ ev_row_read(const EvOutbox *outbox, const char *table, TupleDesc desc,
 		return EV_ROW_PUBLISHED;
 	if (reader.reason == NULL && !ev_row_is_null(&reader, EV_COLUMN_TXID))
 		row->txid = DatumGetFullTransactionId(ev_row_value(&reader, EV_COLUMN_TXID));
-	if (reader.reason == NULL && read_common(&reader, &row->message))
-		fine = read_format(&reader, &row->message);
-	if (fine)
+	if (reader.reason == NULL)
+		fine = read_message(&reader, &row->message);
+	too_large = message_size(&row->message) > MAX_SIZE;
+	if (fine && !too_large)
 		return EV_ROW_MESSAGE;
 
-	Assert(reader.reason != NULL);
-	row->reason = reader.reason;
+	Assert(too_large || reader.reason != NULL);
+	row->reason = too_large ? "the row is too large" : reader.reason;
 	row->name = row_name(row->message.id, table);
+	if (too_large)
+		row->message = nothing;
 	return EV_ROW_MALFORMED;
 }

@@ -85,14 +85,22 @@ is($node->safe_psql('postgres', q{SELECT headers FROM eventuate.dead_letter ORDE
 	qq([{"key": "a", "value": "b"}]\n\n[{"key": "a", "value": "b"}]), 'with the headers before the one that is none');
 $node->safe_psql('postgres', q{SELECT eventuate_discard(id) FROM eventuate.dead_letter});
 
-# Rows that are large in one way or another stop nobody.
+# Rows that are large in one way or another stop nobody: nor do small ones that
+# are large as text.
 $node->safe_psql('postgres', q{
+	CREATE TABLE digits (topic text, value jsonb);
+	SELECT eventuate_attach('digits', 'raw')});
+$node->safe_psql('postgres', q{
+	INSERT INTO digits VALUES ('small', ('[' || repeat('1e131071,', 9000) || '0]')::jsonb);
+	INSERT INTO eventuate.record (topic, headers) VALUES ('small', jsonb_build_object('h', repeat(E'\\x01', 180000000)));
 	INSERT INTO eventuate.message (id, destination, headers, payload) VALUES (repeat('x', 1000), 'small', '{' || repeat('"":"",', 3000000) || '"ID":"1"}', 'p');
 	INSERT INTO eventuate.record (topic, headers) VALUES ('small', ('[' || repeat('0,', 1100000) || '0]')::jsonb);
 	INSERT INTO eventuate.record (topic, headers) VALUES ('small', jsonb_build_object('h', repeat('x', 268435000)));
 	SELECT eventuate_send('small', 'behind large rows')});
 wait_caught_up($node);
 is($node->safe_psql('postgres', q{SELECT topic, error, regexp_replace(reason, 'row .* cannot', 'row cannot') FROM eventuate.dead_letter ORDER BY id}), join("\n",
+		'small||row cannot be published: a value is too large as text',
+		'small||Broker: Message size too large (180000039 bytes, too many for a dead letter)',
 		'small||row cannot be published: headers are too long',
 		'small||row cannot be published: there are too many headers',
 		'small||Broker: Message size too large (268435039 bytes, too many for a dead letter)'), 'nor does a row that is large');
