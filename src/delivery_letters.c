@@ -30,6 +30,9 @@
 /* Dead letters that are stored in one transaction. */
 #define LETTER_BATCH 500
 
+/* What waits to be stored, in memory, in kB. */
+#define LETTER_MEMORY 4096
+
 static MemoryContext letter_context = NULL;
 
 /* Will never be taken: to be stored as dead letters. */
@@ -46,7 +49,7 @@ static char *failure = NULL;
 void
 ev_delivery_letters_init(void)
 {
-	letters = ev_spool_create();
+	letters = ev_spool_create(LETTER_MEMORY);
 	letter_context = AllocSetContextCreate(TopMemoryContext,
 										   "eventuate dead letter",
 										   ALLOCSET_DEFAULT_SIZES);

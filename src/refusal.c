@@ -9,6 +9,9 @@
  * topics flow.  Once the grace is over what is held becomes dead letters, and
  * so does whatever comes after, until Kafka accepts a message of the topic.
  *
+ * Memory: whoever may send may name any topic, so there is a grace only for so
+ * many at a time.  Messages of further ones become dead letters at once.
+ *
  * A restart begins anew: what was held is still in WAL.
  *
  * Copyright (c) 2026, eventuate contributors
@@ -26,6 +29,12 @@
 
 /* How often, in ms, the first message of a held topic is tried. */
 #define RETRY_INTERVAL 1000
+
+/* Topics that are known to be refused; fewer than a producer keeps handles of. */
+#define MAX_TOPICS 500
+
+/* What is held of each, in memory, in kB. */
+#define TOPIC_MEMORY 64
 
 /* Instead of a time: it is being tried. */
 #define UNDER_WAY PG_INT64_MAX
@@ -48,6 +57,33 @@ find_topic(const char *name)
 	return topics == NULL ? NULL : hash_search(topics, name, HASH_FIND, NULL);
 }
 
+/* Has it been refused for longer than the grace? */
+static bool
+is_expired(const Topic *topic, EvInstant now)
+{
+	return now - topic->refused_at >= ev_refusal_grace * INT64CONST(1000000);
+}
+
+/* Forgets a topic whose grace is over; false: there is none. */
+static bool
+forget_expired(EvInstant now)
+{
+	HASH_SEQ_STATUS scan;
+	Topic	   *topic;
+
+	hash_seq_init(&scan, topics);
+	while ((topic = hash_seq_search(&scan)) != NULL)
+	{
+		if (topic->held != NULL || !is_expired(topic, now))
+			continue;
+		hash_seq_term(&scan);
+		hash_search(topics, topic->name, HASH_REMOVE, NULL);
+		return true;
+	}
+	return false;
+}
+
+/* The topic, which is known from now on; NULL: there are too many. */
 static Topic *
 make_topic(const char *name, EvInstant now)
 {
@@ -64,6 +100,9 @@ make_topic(const char *name, EvInstant now)
 		topics = hash_create("eventuate refused topics", 16, &ctl,
 							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
+	if (find_topic(name) == NULL &&
+		hash_get_num_entries(topics) >= MAX_TOPICS && !forget_expired(now))
+		return NULL;
 	topic = hash_search(topics, name, HASH_ENTER, &found);
 	if (!found)
 	{
@@ -114,8 +153,7 @@ ev_refusal_expired(const char *topic, EvInstant now)
 {
 	Topic	   *entry = find_topic(topic);
 
-	return entry != NULL &&
-		now - entry->refused_at >= ev_refusal_grace * INT64CONST(1000000);
+	return entry != NULL && is_expired(entry, now);
 }
 
 /*
@@ -133,9 +171,9 @@ ev_refusal_hold(const EvSpooled *refused, EvInstant now)
 		if (!ev_refusal_may_pass(refused->error_name))
 			return false;
 		topic = make_topic(name, now);
-		if (ev_refusal_expired(name, now))
+		if (topic == NULL || is_expired(topic, now))
 			return false;
-		topic->held = ev_spool_create();
+		topic->held = ev_spool_create(TOPIC_MEMORY);
 		ev_refusal_try_later(name, now);
 	}
 	ev_spool_put(topic->held, refused);
@@ -155,7 +193,9 @@ ev_refusal_put_off(const EvSpooled *refused, EvInstant now)
 	if (!ev_refusal_may_pass(refused->error_name))
 		return false;
 	topic = make_topic(name, now);
-	topic->put_off = !ev_refusal_expired(name, now);
+	if (topic == NULL)
+		return false;
+	topic->put_off = !is_expired(topic, now);
 	topic->next_try = now + RETRY_INTERVAL * INT64CONST(1000);
 	return topic->put_off;
 }

@@ -3,9 +3,9 @@
  * spool.c
  *	  Messages that have to wait, first in, first out.
  *
- * In memory as far as work_mem goes, beyond that in a
- * temporary file: a transaction may hold a million messages that Kafka does
- * not want, and none of them may be forgotten.  A spool is PostgreSQL's
+ * In memory as far as the spool's owner allows, beyond that in a temporary
+ * file: a transaction may hold a million messages that Kafka does not want,
+ * and none of them may be forgotten.  A spool is PostgreSQL's
  * tuplestore with one message a tuple.
  *
  * Spools live no longer than the process; what was in them is still in WAL.
@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -71,9 +70,9 @@ make_desc(void)
 	return desc;
 }
 
-/* An empty spool. */
+/* An empty spool, to be in memory up to so many kB, at least 64. */
 EvSpool *
-ev_spool_create(void)
+ev_spool_create(int memory)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "eventuate spool",
@@ -87,7 +86,7 @@ ev_spool_create(void)
 
 	/* It outlives transactions, and so must whatever it remembers. */
 	CurrentResourceOwner = NULL;
-	spool->store = tuplestore_begin_heap(false, true, work_mem);
+	spool->store = tuplestore_begin_heap(false, true, memory);
 	tuplestore_set_eflags(spool->store, 0);
 	CurrentResourceOwner = owner;
 	spool->slot = MakeSingleTupleTableSlot(spool->desc, &TTSOpsMinimalTuple);

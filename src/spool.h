@@ -22,7 +22,7 @@ typedef struct EvSpooled
 	const char *error;
 } EvSpooled;
 
-extern EvSpool *ev_spool_create(void);
+extern EvSpool *ev_spool_create(int memory);
 extern void ev_spool_destroy(EvSpool *spool);
 extern void ev_spool_put(EvSpool *spool, const EvSpooled *spooled);
 extern bool ev_spool_peek(EvSpool *spool, EvSpooled *spooled);

@@ -273,7 +273,8 @@ claim_entry(void)
 
 /*
  * What ALTER ROLE and ALTER DATABASE may have set must not reach in here; the
- * same settings as autovacuum's workers override, and a bound on locks.
+ * same settings as autovacuum's workers override, and a bound on locks.  What
+ * messages wait in must not be limited: the next process would meet the same.
  */
 static void
 override_settings(void)
@@ -289,7 +290,8 @@ override_settings(void)
 		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
 		{"zero_damaged_pages", "off"},
-		{"row_security", "off"}
+		{"row_security", "off"},
+		{"temp_file_limit", "-1"}
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
