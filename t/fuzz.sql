@@ -1,5 +1,5 @@
 -- Values, calls and rows at random.  The same seed brings the same.
--- For t/080_fuzz_functions.pl and t/081_fuzz_rows.pl.
+-- For t/092_fuzz_functions.pl and t/093_fuzz_rows.pl.
 SET client_min_messages = warning;
 CREATE SCHEMA fuzz;
 

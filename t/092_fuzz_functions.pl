@@ -2,7 +2,7 @@
 # several encodings: no call may crash anything or fail in a way that was not
 # foreseen, and afterwards messages flow.
 #
-#	FUZZ_CASES=1000000 FUZZ_SECONDS=600 SEED=1 make test TESTS=t/080_fuzz_functions.pl
+#	FUZZ_CASES=1000000 FUZZ_SECONDS=600 SEED=1 make test TESTS=t/092_fuzz_functions.pl
 
 use strict;
 use warnings;

@@ -2,7 +2,7 @@
 # each is what PostgreSQL's own JSON finds in it, and the publisher brings all
 # of them away, to Kafka or to the dead letters.
 #
-#	FUZZ_CASES=1000000 FUZZ_SECONDS=600 SEED=1 make test TESTS=t/081_fuzz_rows.pl
+#	FUZZ_CASES=1000000 FUZZ_SECONDS=600 SEED=1 make test TESTS=t/093_fuzz_rows.pl
 
 use strict;
 use warnings;
