@@ -55,11 +55,12 @@ sub certificate
 
 authority('authority');
 authority('stranger');
+# Those of no day at all have expired when they are used.
 certificate('broker', 'authority', 2, 'IP:127.0.0.1');
-certificate('old-broker', 'authority', -1, 'IP:127.0.0.1');
+certificate('old-broker', 'authority', 0, 'IP:127.0.0.1');
 certificate('misnamed-broker', 'authority', 2, 'IP:127.0.0.2,DNS:elsewhere');
 certificate('client', 'authority', 2);
-certificate('old-client', 'authority', -1);
+certificate('old-client', 'authority', 0);
 certificate('strange-client', 'stranger', 2);
 
 # ---------------------------------------------------------------------
