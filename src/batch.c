@@ -34,6 +34,12 @@
 /* In ms: for how long Kafka is kept ready for a first record. */
 #define READY_FOR 200
 
+/*
+ * In ms: for how long Kafka, where it is there, may be at one thing.  By then
+ * it has given the transaction up itself.
+ */
+#define PATIENCE 30000
+
 static uint64 count = 0;
 static size_t size = 0;			/* in bytes */
 static EvInstant since = 0;		/* of its first record */
@@ -45,6 +51,7 @@ static bool broken = false;
 /* What Kafka is asked for. */
 static bool committing = false;
 static bool aborting = false;
+static EvInstant away_at = 0;	/* when Kafka was last seen to be */
 
 static XLogRecPtr asked = InvalidXLogRecPtr;
 static XLogRecPtr committed = InvalidXLogRecPtr;
@@ -220,6 +227,25 @@ end_if_empty(void)
 }
 
 /*
+ * Kafka is at what it was asked for.  librdkafka has been seen to wait for ever
+ * there, for a coordinator that was back, where Kafka had been away for longer
+ * than a transaction lasts.
+ */
+static EvBatchNews
+wait_for_kafka(EvInstant now)
+{
+	if (ev_producer_state() != EV_KAFKA_UP)
+		away_at = now;
+	if (ev_instant_passed(Max(away_at, ev_producer_transaction_asked_at()), now, PATIENCE))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_EXCEPTION),
+				 errmsg("the Kafka producer cannot go on: Kafka has not answered for %d s in the middle of a transaction",
+						PATIENCE / 1000),
+				 errdetail("Publishing starts afresh behind the last position that Kafka keeps.")));
+	return EV_BATCH_NO_NEWS;
+}
+
+/*
  * What has become of what Kafka was asked for?  An abort is over when all
  * records are reported as well.  Throws if this producer can go on no more.
  */
@@ -243,7 +269,7 @@ ev_batch_step(bool all_reported)
 		committing = false;
 	}
 	if (state == EV_TRANSACTION_BUSY)
-		return EV_BATCH_NO_NEWS;
+		return wait_for_kafka(ev_instant_now());
 	if (committing)
 		return take_commit();
 	if (aborting && !all_reported)

@@ -80,6 +80,9 @@ static char group[GROUP_SIZE];
 static pthread_t thread;
 static bool thread_runs = false;
 
+/* The main thread's. */
+static EvInstant asked_at = 0;
+
 /* ---------------------------------------------------------------------
  * In the thread: nothing of PostgreSQL's from here on.
  * ---------------------------------------------------------------------
@@ -422,6 +425,7 @@ ev_producer_is_transactional(void)
 static void
 ask(Request request, const EvStoredPosition *position)
 {
+	asked_at = ev_instant_now();
 	pthread_mutex_lock(&shared.mutex);
 	Assert(shared.request == REQUEST_NONE);
 	if (position != NULL)
@@ -488,6 +492,13 @@ ev_producer_transaction_state(void)
 	state = shared.state;
 	pthread_mutex_unlock(&shared.mutex);
 	return state;
+}
+
+/* When Kafka was last asked for something; 0: not yet. */
+EvInstant
+ev_producer_transaction_asked_at(void)
+{
+	return asked_at;
 }
 
 /* Why it is BROKEN or FAILED, in words.  Not while it is BUSY. */

@@ -35,6 +35,7 @@ typedef struct EvStoredPosition
 extern bool ev_producer_is_transactional(void);
 extern void ev_producer_start_transactions(void);
 extern EvTransactionState ev_producer_transaction_state(void);
+extern EvInstant ev_producer_transaction_asked_at(void);
 extern const char *ev_producer_transaction_error(void);
 extern const EvStoredPosition *ev_producer_stored_position(void);
 extern void ev_producer_store(const EvStoredPosition *position);
