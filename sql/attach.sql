@@ -190,6 +190,11 @@ SELECT eventuate_attach('outbox', 'debezium', columns => '{"id": "aggregateid", 
 SELECT eventuate_attach('odd', 'raw', expand_json => true);
 SELECT eventuate_attach('odd', 'raw', reader => 'guessing');
 SELECT eventuate_attach('odd', 'raw', poll_interval => '0');
+CREATE UNLOGGED TABLE unmarked (id int, topic text, value text, creation_time timestamptz);
+SELECT eventuate_attach('unmarked', 'raw', reader => 'polling', retention => '1 hour');
+ALTER TABLE unmarked DROP creation_time;
+SELECT eventuate_attach('unmarked', 'raw', reader => 'polling', columns => '{"published": "id"}', retention => '1 hour');
+DROP TABLE unmarked;
 SELECT eventuate_detach('odd');
 BEGIN READ ONLY;
 SELECT eventuate_attach('orders.message', 'eventuate');

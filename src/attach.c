@@ -337,6 +337,29 @@ check_partitions(Oid relid, const EvLabel *label)
 				 errdetail("Foreign and unlogged tables cannot.")));
 }
 
+/* Can it be told which rows are old, and are there any that stay that long? */
+static void
+check_retention(Oid relid, const EvOutbox *outbox, bool has_age)
+{
+	const EvLabel *label = &outbox->label;
+
+	if (label->retention == NULL)
+		return;
+	if (!has_age)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("rows of table \"%s\" cannot have a retention", get_rel_name(relid)),
+				 errdetail("It has no column that tells how old a row is."),
+				 errhint("That is a column \"creation_time\", or one that \"columns\" names as \"timestamp\".")));
+	if (label->reader == EV_READER_POLLING &&
+		outbox->columns[EV_COLUMN_PUBLISHED] == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("rows of table \"%s\" cannot have a retention", get_rel_name(relid)),
+				 errdetail("It is polled and has no column to mark published rows in, so they are deleted at once."),
+				 errhint("Name such a column in the argument \"columns\", such as '{\"published\": \"done\"}', or leave the retention out.")));
+}
+
 /* Does the label make sense, and does it fit the table? */
 static void
 check_label(Oid relid, const char *text, EvLabel *label)
@@ -364,8 +387,7 @@ check_label(Oid relid, const char *text, EvLabel *label)
 	relation = relation_open(relid, NoLock);
 	outbox.label = *label;
 	ev_outbox_map_columns(&outbox, RelationGetDescr(relation));
-	has_age = label->reader == EV_READER_WAL &&
-		ev_outbox_age_column(&outbox, RelationGetDescr(relation)) != 0;
+	has_age = ev_outbox_age_column(&outbox, RelationGetDescr(relation)) != 0;
 	relation_close(relation, NoLock);
 	if (outbox.problem != NULL)
 		ereport(ERROR,
@@ -374,14 +396,7 @@ check_label(Oid relid, const char *text, EvLabel *label)
 						get_rel_name(relid), ev_label_format_name(label->format)),
 				 errdetail("In this format %s.", outbox.problem),
 				 errhint("Name the columns in the argument \"columns\", such as '{\"topic\": \"destination\"}'.")));
-	if (label->retention != NULL && !has_age)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("rows of table \"%s\" cannot have a retention", get_rel_name(relid)),
-				 errdetail(label->reader == EV_READER_POLLING ?
-						   "Rows of outboxes that are polled are marked or deleted where they are." :
-						   "It has no column that tells how old a row is."),
-				 errhint("That is a column \"creation_time\", or one that \"columns\" names as \"timestamp\".")));
+	check_retention(relid, &outbox, has_age);
 	if (label->reader == EV_READER_POLLING &&
 		outbox.columns[EV_COLUMN_ID] == 0 && outbox.columns[EV_COLUMN_DBID] == 0)
 		ereport(ERROR,

@@ -49,6 +49,9 @@
 #define BATCH_ROWS 10000
 #define BATCH_BLOCKS 8192
 
+/* In ms: how soon to look again is a tenth of the retention, but ... */
+#define LEAST_INTERVAL 10000
+
 /* One batch: what is to be deleted, and where the next one begins. */
 typedef struct Batch
 {
@@ -63,20 +66,6 @@ typedef struct Batch
  * ---------------------------------------------------------------------
  */
 
-/* In ms: longer than any table will live, and no number that overflows. */
-#define LONGEST_RETENTION (PG_INT32_MAX * INT64CONST(1000000))
-
-/* An interval in ms, with months of 30 days; nothing is below 0. */
-static int64
-interval_ms(const Interval *interval)
-{
-	int64		days = interval->month * INT64CONST(30) + interval->day;
-
-	int64		ms = days * (USECS_PER_DAY / 1000) + interval->time / 1000;
-
-	return Min(Max(ms, 0), LONGEST_RETENTION);
-}
-
 /* How long rows of an outbox stay, in ms; -1: for ever. */
 static int64
 retention_of(Oid relid, const EvLabel *label)
@@ -85,7 +74,7 @@ retention_of(Oid relid, const EvLabel *label)
 		return -1;
 	if (ev_own_table(get_rel_name(relid)) == relid)
 		return ev_retention < 0 ? -1 : ev_retention * INT64CONST(1000);
-	return label->retention == NULL ? -1 : interval_ms(label->retention);
+	return ev_label_retention_ms(label);
 }
 
 /* Adds a table, and its partitions, to the list. */
@@ -117,6 +106,15 @@ add_table(List *cleanings, Oid relid)
 		relation_close(relation, NoLock);
 	}
 	return cleanings;
+}
+
+/* How soon, in ms, to look for rows to delete again, by their retention. */
+int64
+ev_clean_interval(int64 retention)
+{
+	int64		interval = Max(retention / 10, Min(retention, LEAST_INTERVAL));
+
+	return Max(Min(interval, EV_CLEAN_IDLE), 1000);
 }
 
 /* The tables that have rows to delete, ever: EvCleaning.  Needs a transaction. */

@@ -18,6 +18,10 @@ typedef struct EvCleaning
 	int64		retention;		/* ms */
 } EvCleaning;
 
+/* In ms: how soon to look again where there is nothing to do, for now. */
+#define EV_CLEAN_IDLE 600000
+
+extern int64 ev_clean_interval(int64 retention);
 extern List *ev_clean_list(void);
 extern bool ev_clean_table(const EvCleaning *cleaning, Datum published);
 

@@ -25,12 +25,6 @@
 #include "progress.h"
 #include "worker.h"
 
-/* In ms: how soon the next one begins is a tenth of the retention, but ... */
-#define LEAST_INTERVAL 10000
-
-/* Where there is nothing to do, for now. */
-#define IDLE_INTERVAL 600000
-
 static List *
 list_tables(MemoryContext context)
 {
@@ -57,16 +51,12 @@ list_tables(MemoryContext context)
 static int64
 next_interval(List *cleanings)
 {
-	int64		least = IDLE_INTERVAL;
+	int64		least = EV_CLEAN_IDLE;
 	ListCell   *cell;
 
 	foreach(cell, cleanings)
-	{
-		int64		retention = ((EvCleaning *) lfirst(cell))->retention;
-
-		least = Min(least, Max(retention / 10, Min(retention, LEAST_INTERVAL)));
-	}
-	return Max(least, 1000);
+		least = Min(least, ev_clean_interval(((EvCleaning *) lfirst(cell))->retention));
+	return least;
 }
 
 /* Deletes what is old.  True: rows are left. */

@@ -27,6 +27,9 @@
 
 #include "outbox_label.h"
 
+/* In ms: longer than any table will live, and no number that overflows. */
+#define LONGEST_RETENTION (PG_INT32_MAX * INT64CONST(1000000))
+
 /* The event router's own default. */
 #define DEBEZIUM_TOPIC "outbox.event.${routedByValue}"
 
@@ -288,6 +291,21 @@ read_retention(EvLabel *label, const JsonbValue *value)
 															 ObjectIdGetDatum(InvalidOid),
 															 Int32GetDatum(-1)));
 	return true;
+}
+
+/* How long published rows stay, in ms, with months of 30 days; -1: for ever. */
+int64
+ev_label_retention_ms(const EvLabel *label)
+{
+	const Interval *interval = label->retention;
+	int64		days;
+	int64		ms;
+
+	if (interval == NULL)
+		return -1;
+	days = interval->month * INT64CONST(30) + interval->day;
+	ms = days * (USECS_PER_DAY / 1000) + interval->time / 1000;
+	return Min(Max(ms, 0), LONGEST_RETENTION);
 }
 
 static bool

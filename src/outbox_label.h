@@ -92,6 +92,7 @@ ev_label_is_attached(const EvLabel *label)
 }
 
 extern bool ev_label_parse(const char *text, EvLabel *label, const char **reason);
+extern int64 ev_label_retention_ms(const EvLabel *label);
 extern const char *ev_label_format_name(EvFormat format);
 extern const char *ev_label_reader_name(EvReader reader);
 extern const char *ev_label_column_name(EvColumn column);

@@ -11,7 +11,8 @@
  * A batch takes two transactions.  The first reads rows in the order of their
  * ids and copies them into eventuate.record, where the publisher finds them.
  * The second, for which the caller waits until Kafka has acknowledged the
- * copies, marks the rows as published, or deletes them.
+ * copies, marks the rows as published, or deletes them.  Rows that are marked
+ * are deleted in the end if the label says after how long.
  *
  * Promises: a row is marked only when its record is acknowledged; a crash
  * between the two transactions sends a batch again and loses nothing.  The
@@ -63,11 +64,11 @@ typedef struct Polled
 } Polled;
 
 /*
- * Is the table an outbox that is to be polled?  Says in ms how often.  Not in
- * a transaction.
+ * Is the table an outbox that is to be polled?  Says in ms how often, and how
+ * long marked rows stay (-1: for ever).  Not in a transaction.
  */
 bool
-ev_poll_is_wanted(Oid relid, int64 *interval)
+ev_poll_is_wanted(Oid relid, int64 *interval, int64 *retention)
 {
 	Relation	relation;
 	const EvOutbox *outbox = NULL;
@@ -83,7 +84,10 @@ ev_poll_is_wanted(Oid relid, int64 *interval)
 			outbox = ev_outbox_find(relation);
 			wanted = outbox != NULL;
 			if (wanted)
+			{
 				*interval = outbox->label.poll_interval;
+				*retention = ev_label_retention_ms(&outbox->label);
+			}
 			relation_close(relation, AccessShareLock);
 		}
 	}
@@ -310,4 +314,62 @@ ev_poll_mark(Oid relid, EvBatch *batch)
 	ev_shared_outbox_count(relid, batch->count - batch->malformed,
 						   GetCurrentTimestamp());
 	batch->count = 0;
+}
+
+/*
+ * The column that tells how old a row is, quoted, and what it has to be below
+ * for a row to be older than its retention.
+ */
+static char *
+age_column(const Polled *polled, Oid *type, Datum *limit)
+{
+	TupleDesc	desc = RelationGetDescr(polled->relation);
+	AttrNumber	number = ev_outbox_age_column(polled->outbox, desc);
+	TimestampTz time = GetCurrentTimestamp() -
+	ev_label_retention_ms(&polled->outbox->label) * 1000;
+
+	if (number == 0 || polled->published == NULL)
+		return NULL;
+	*type = getBaseType(TupleDescAttr(desc, number - 1)->atttypid);
+	*limit = *type == INT8OID ? Int64GetDatum(ev_epoch_ms(time)) :
+		TimestampTzGetDatum(time);
+	return column_name(polled, number);
+}
+
+/*
+ * Deletes rows that are marked and older than their retention; nothing may be
+ * in the batch.  True: there may be more.  Not in a transaction.
+ */
+bool
+ev_poll_clean(Oid relid, EvBatch *batch)
+{
+	Polled		polled;
+	char	   *age;
+	Oid			type;
+	Datum		limit;
+	int			count = 0;
+
+	Assert(batch->count == 0);
+	MemoryContextReset(batch->context);
+	begin();
+	open_table(relid, &polled);
+	age = age_column(&polled, &type, &limit);
+	if (age != NULL)
+	{
+		run_as_owner(&polled, psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL AND %s = 1 AND %s < $1 LIMIT %d",
+									   polled.key, polled.name, polled.key,
+									   polled.published, age, EV_POLL_BATCH),
+					 1, type, limit, SPI_OK_SELECT);
+		count = SPI_processed;
+	}
+	if (count > 0)
+	{
+		keep_keys(&polled, batch);
+		run_as_owner(&polled, psprintf("DELETE FROM %s WHERE %s = 1 AND %s = ANY ($1)",
+									   polled.name, polled.published, polled.key),
+					 1, batch->keys_type, batch->keys, SPI_OK_DELETE);
+	}
+	relation_close(polled.relation, NoLock);
+	end();
+	return count == EV_POLL_BATCH;
 }

@@ -25,8 +25,9 @@ typedef struct EvBatch
 	Oid			keys_type;
 } EvBatch;
 
-extern bool ev_poll_is_wanted(Oid relid, int64 *interval);
+extern bool ev_poll_is_wanted(Oid relid, int64 *interval, int64 *retention);
 extern void ev_poll_copy(Oid relid, EvBatch *batch);
 extern void ev_poll_mark(Oid relid, EvBatch *batch);
+extern bool ev_poll_clean(Oid relid, EvBatch *batch);
 
 #endif							/* EV_POLL_H */

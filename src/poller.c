@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
+#include "clean.h"
 #include "outbox.h"
 #include "poll.h"
 #include "poller.h"
@@ -43,8 +44,12 @@ static EvDatabase *database = NULL;
 static Oid	relid = InvalidOid;
 static EvBatch batch;
 
-/* How long to wait when there is nothing to read, in ms. */
+/* In ms: how long to wait when there is nothing to read, ... */
 static int64 interval = 0;
+
+/* ... and how long marked rows stay (-1: for ever); when that was looked at. */
+static int64 retention = -1;
+static EvInstant cleaned_at = 0;
 
 /* The table is not to be polled anymore. */
 static void
@@ -60,7 +65,7 @@ leave_for_good(void)
 	}
 
 	/* Somebody may have attached it again meanwhile. */
-	if (outbox != NULL && ev_poll_is_wanted(relid, &interval))
+	if (outbox != NULL && ev_poll_is_wanted(relid, &interval, &retention))
 		ev_shared_outbox_poll(relid);
 	ev_worker_leave();
 }
@@ -86,14 +91,32 @@ batch_is_acknowledged(void)
 	return published >= batch.end_lsn;
 }
 
+/*
+ * Deletes some of what is old, from time to time and between batches.  Should
+ * it fail, publishing goes on before the next attempt.
+ */
+static void
+clean(void)
+{
+	EvInstant	now = ev_instant_now();
+
+	if (retention < 0 || batch.count != 0 ||
+		now < cleaned_at + ev_clean_interval(retention) * INT64CONST(1000))
+		return;
+	cleaned_at = now;
+	if (ev_poll_clean(relid, &batch))
+		cleaned_at = 0;
+}
+
 /* Does what can be done now; returns for how many ms there is nothing more. */
 static long
 step(void)
 {
 	bool		full;
 
-	if (!ev_poll_is_wanted(relid, &interval))
+	if (!ev_poll_is_wanted(relid, &interval, &retention))
 		leave_for_good();
+	clean();
 	if (batch.count == 0)
 	{
 		if (!publisher_is_able())

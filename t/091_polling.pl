@@ -138,6 +138,18 @@ $node->restart;
 $remote->safe_psql('postgres', (insert($remote, 'polled', 'k'))[0]);
 is((payloads(wait_for_records($kafka, 'polled', 12)))[-1], 'k', 'so does a server that was restarted');
 
+# Rows that are marked go when they are old, if the call says so; no others do.
+run(q{SELECT eventuate_attach('remote.remote', 'eventuate', reader => 'polling', poll_interval => '50ms', retention => '2 seconds')});
+$remote->safe_psql('postgres', q{
+	TRUNCATE message;
+	INSERT INTO message SELECT n, 'old', '{"ID":"' || n || '","PARTITION_ID":"k"}', n, 1, NULL, extract(epoch FROM now() - interval '2 hours') * 1000
+	FROM generate_series(10001, 12500) AS n;
+	INSERT INTO message SELECT id, 'old', '{"ID":"' || id || '","PARTITION_ID":"k"}', id, published, NULL, extract(epoch FROM now() - age) * 1000
+	FROM (VALUES ('waits', 0, interval '2 hours'), ('young', 1, '-1 hour'), ('ageless', 1, NULL)) AS r (id, published, age)});
+is((payloads(wait_for_records($kafka, 'old', 1)))[0], 'waits', 'a row that waits is published, however old');
+$remote->poll_query_until('postgres', q{SELECT string_agg(id, ' ' ORDER BY id) = 'ageless young' FROM message}) or die;
+is(scalar(consume($kafka, 'old')), 1, 'and goes when it is marked, as all that are old; young ones stay, and those whose age nobody knows');
+
 # Without the extension nobody polls.
 wait_caught_up($node);
 run('DROP EXTENSION eventuate');
