@@ -30,7 +30,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = (
 	@Eventuate::EXPORT, qw(
-	  bench_servers bench_topic compare result rounds median
+	  bench_servers bench_topic compare ratios result rounds median
 	  pgbench script send_script payload
 	  cpu_of cpu_of_children rss_of peak_of reset_peak switches_of with_setting
 	  records_in arrival_of run_command
@@ -334,6 +334,21 @@ sub compare
 	}
 	ok(1, "$bench, $rounds rounds");
 	return \%values;
+}
+
+# What compare() returned of some, as parts of what it returned of another, round
+# by round.
+sub ratios
+{
+	my ($bench, $values, $figure, $base, @who) = @_;
+	my @bases = @{ $values->{$base}{$figure} };
+
+	foreach my $who (@who)
+	{
+		my @values = @{ $values->{$who}{$figure} };
+		result($bench, "$who / $base", "$figure, ratio", map { $values[$_] / $bases[$_] } 0 .. $#values);
+	}
+	return;
 }
 
 # A broker as its users run it, with the JVM's own compiler and collector.

@@ -29,12 +29,17 @@ foreach my $case ([ 'one row', 1 ], [ '1000 rows', 1000 ])
 	my @debezium = (
 		'Debezium, default' => sub { $backlog->debezium(%Bench::Peers::default) },
 		'Debezium, tuned' => sub { $backlog->debezium(%Bench::Peers::tuned) });
-	compare("drain, $name", $rounds,
+	my $values = compare("drain, $name", $rounds,
 		count => sub { $backlog->count },
 		eventuate => sub { $backlog->eventuate },
 		'eventuate, exactly once' => sub { $backlog->exactly_once },
 		'wal2json to kcat' => sub { $backlog->wal2json },
 		$per_transaction == 1 ? @debezium : (),
 		bare => sub { $backlog->bare });
+	my @peers = grep { /wal2json|Debezium/ } sort keys %$values;
+	ratios("drain, $name", $values, 'messages/s', $_, 'eventuate') foreach 'count', 'bare', @peers;
+	ratios("drain, $name", $values, 'messages/s', 'eventuate', 'eventuate, exactly once');
+	ratios("drain, $name", $values, 'CPU us a message', 'eventuate', @peers);
+	ratios("drain, $name", $values, 'MB', 'eventuate', grep { /Debezium/ } @peers);
 }
 done_testing();

@@ -59,11 +59,12 @@ foreach my $case ([ '', \&measure ], [ " beside $beside/s", \&measure_beside ])
 {
 	my ($name, $measure) = @$case;
 	$measure->('bare') foreach 1 .. 2;		# the broker's virtual machine has to warm up
-	compare("latency at $rate/s$name", $rounds,
+	my $values = compare("latency at $rate/s$name", $rounds,
 		bare => sub { $measure->('bare') },
 		eventuate_send => sub { $measure->('send') },
 		INSERT => sub { $measure->('insert') },
 		'eventuate_send, exactly once' => with_setting($node, 'eventuate.exactly_once = on', sub { $measure->('send', 'read_committed') }),
 		'Debezium, tuned' => sub { debezium($measure) });
+	ratios("latency at $rate/s$name", $values, $_, 'bare', 'eventuate_send', 'INSERT') foreach 'p50 ms', 'p99 ms';
 }
 done_testing();

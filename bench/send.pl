@@ -59,14 +59,6 @@ foreach my $case ([ 'a commit each', 1 ], [ '100 in a transaction', 100 ])
 				return ('us a message' => 1e6 / $rate / $many, 'CPU us a message' => $cpu * 1e6 / ($rate * $many * $seconds));
 			})
 		} @who);
-	foreach my $what ('us a message', 'CPU us a message')
-	{
-		my @insert = @{ $measured->{INSERT}{$what} };
-		foreach my $who (grep { $_ ne 'INSERT' } @who)
-		{
-			my @times = @{ $measured->{$who}{$what} };
-			result("send, $name", $who, "$what, of an INSERT's", map { $times[$_] / $insert[$_] } 0 .. $#times);
-		}
-	}
+	ratios("send, $name", $measured, $_, 'INSERT', grep { $_ ne 'INSERT' } @who) foreach 'us a message', 'CPU us a message';
 }
 done_testing();

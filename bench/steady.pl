@@ -52,10 +52,5 @@ my $values = compare("saturated, $clients clients", rounds(5),
 		return Bench::Peers::instead($node, \&load, 'pgoutput',
 			sub { return Bench::Peers::debezium($node, $kafka, $_[0], %Bench::Peers::tuned) });
 	});
-my @nobody = @{ $values->{nobody}{'transactions/s'} };
-foreach my $who (grep { $_ ne 'nobody' } sort keys %$values)
-{
-	my @rates = @{ $values->{$who}{'transactions/s'} };
-	result("saturated, $clients clients", $who, 'of the transactions without it', map { $rates[$_] / $nobody[$_] } 0 .. $#rates);
-}
+ratios("saturated, $clients clients", $values, 'transactions/s', 'nobody', grep { $_ ne 'nobody' } sort keys %$values);
 done_testing();
