@@ -69,9 +69,13 @@ note(sprintf('away / there, of the medians: %.2f', $ratio));
 cmp_ok($ratio, '>=', 0.7, 'senders do not notice that Kafka is away');
 
 # Once the queue is full, nothing grows but WAL.
+my $last = 0;
 wait_until('a full queue', sub {
 	$Eventuate::seen = stat_of($node, 'in_flight');
-	return $Eventuate::seen >= $queue_kb * 1024 / 1000;
+	return 1 if $Eventuate::seen >= $queue_kb * 1024 / 1000 && $Eventuate::seen == $last;
+	$last = $Eventuate::seen;
+	rate($topics[-1], 1);
+	return 0;
 });
 my $full = memory('VmRSS');
 my $load = start_load($node, $topics[-1], rate => 1000);
