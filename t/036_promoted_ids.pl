@@ -27,7 +27,10 @@ $standby->append_conf('postgresql.conf', "eventuate.kafka = ''");
 cmp_ok($standby->safe_psql('postgres', q{SELECT now() < (pg_control_checkpoint()).checkpoint_time}), 'eq', 't',
 	'the clock of the standby is behind');
 
-# The last id is later than any checkpoint.
+# The last id is later than the checkpoint that the standby began at, from which
+# its ids would ascend anyhow, by more than the second that it is rounded up to.
+wait_for_query($primary, 'postgres', sprintf(q{SELECT clock_timestamp() > '%s'::timestamptz + interval '2 seconds'},
+	$standby->safe_psql('postgres', 'SELECT checkpoint_time FROM pg_control_checkpoint()')));
 my $last = $primary->safe_psql('postgres', q{SELECT eventuate_send('topic', 'by the primary', 'k')});
 wait_caught_up($primary);
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));

@@ -133,13 +133,18 @@ check_gain('at all');
 run('ALTER TABLE eventuate.progress OWNER TO eve');
 refused('SELECT eventuate_pause()', qr/must belong to a superuser/, 'nothing is run on a table of somebody else');
 
-# While the extension is created the schema keeps its name.
+# While the extension is created the schema keeps its name, also before there
+# is anything of ours in it: what is there could be taken for ours.
 run('ALTER TABLE eventuate.progress OWNER TO CURRENT_USER; DROP EXTENSION eventuate CASCADE');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE pg_proc IN SHARE MODE');
 my $admin = $node->background_psql('postgres');
-$admin->query_safe('SET client_min_messages = error; BEGIN; CREATE EXTENSION eventuate');
+$admin->query_until(qr/begun/, "\\echo begun\nSET client_min_messages = error; CREATE EXTENSION eventuate;\n");
+wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_locks WHERE relation = 'pg_proc'::regclass AND NOT granted}, 1);
 refused(q{SET ROLE eve; SET lock_timeout = '100ms'; ALTER SCHEMA eventuate RENAME TO moved}, qr/lock timeout/,
 	'the schema cannot be renamed under CREATE EXTENSION');
-$admin->query_safe('ROLLBACK');
-$admin->quit;
+$holder->query_safe('ROLLBACK');
+$_->quit foreach $holder, $admin;
+is(run(q{SELECT count(*) FROM pg_extension WHERE extname = 'eventuate'}), 1, 'which goes on');
 
 done_testing();
