@@ -55,10 +55,11 @@ static EvInstant acknowledged_at = 0;
 
 /*
  * Called once by the publisher.  "wait" serves delivery reports (through
- * ev_delivery_serve()) and returns after a while; it may end the process.
+ * ev_delivery_serve()) and returns after so many ms, or sooner; it may end
+ * the process.
  */
 void
-ev_delivery_init(EvDatabase *database, void (*wait) (void))
+ev_delivery_init(EvDatabase *database, void (*wait) (long timeout_ms))
 {
 	me = database;
 	ev_delivery_record_init();

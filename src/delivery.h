@@ -14,7 +14,7 @@
 
 extern const EvSink ev_delivery_sink;
 
-extern void ev_delivery_init(EvDatabase *database, void (*wait) (void));
+extern void ev_delivery_init(EvDatabase *database, void (*wait) (long timeout_ms));
 extern void ev_delivery_serve(void);
 extern void ev_delivery_store_letters(void);
 extern void ev_delivery_flush(void);

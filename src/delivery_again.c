@@ -4,8 +4,10 @@
  *	  What has come back is sent again.
  *
  * What was to follow a refused record is called back, and goes behind it again,
- * so that nothing overtakes.  What a broker is already busy with cannot be called
- * back; librdkafka's sequence numbers make the broker refuse that as well.
+ * so that nothing overtakes: at first by the producer itself, as soon as a broker
+ * has refused something.  What a broker is already busy with cannot be called
+ * back; librdkafka's sequence numbers make the broker refuse that as well, and
+ * then it is in the producer's queue again.
  * With batches, all of the batch comes back.
  *
  * Topics that messages are held back for are tried now and then.
@@ -28,6 +30,12 @@
 #include "lineup.h"
 #include "producer.h"
 #include "refusal.h"
+
+/*
+ * In ms, how often more is called back: what a broker has refused for its
+ * sequence numbers is in librdkafka's queue for retry.backoff.ms (100).
+ */
+#define RECALL_INTERVAL 10
 
 /* Is a batch in the way of what is tried alone?  Then it comes to its end. */
 static bool
@@ -94,7 +102,7 @@ send_again(void)
 		if (ev_lineup_returning() && !all_is_back())
 		{
 			call_back();
-			ev_delivery_wait();
+			ev_delivery_wait_for(RECALL_INTERVAL);
 		}
 		else if (ev_lineup_returning())
 		{

@@ -30,7 +30,10 @@
 /* More records than this in the producer are as many as there is room for. */
 #define LARGEST_LIMIT 65536
 
-static void (*wait_for_room) (void) = NULL;
+/* In ms. */
+#define LONGEST_WAIT 100
+
+static void (*wait_for_room) (long timeout_ms) = NULL;
 
 static uint64 sent = 0;
 static uint64 acknowledged = 0;
@@ -49,7 +52,7 @@ static bool trying_alone = false;
 
 /* Called once, with what ev_delivery_init() got. */
 void
-ev_delivery_send_init(void (*wait) (void))
+ev_delivery_send_init(void (*wait) (long timeout_ms))
 {
 	wait_for_room = wait;
 }
@@ -66,12 +69,19 @@ ev_delivery_push(void)
 	ev_producer_push();
 }
 
-/* Takes delivery reports, and returns after a while; may end the process. */
+/* Takes delivery reports for so many ms, or not so long; may end the process. */
+void
+ev_delivery_wait_for(long timeout_ms)
+{
+	ev_delivery_push();
+	wait_for_room(timeout_ms);
+}
+
+/* The same, for a while. */
 void
 ev_delivery_wait(void)
 {
-	ev_delivery_push();
-	wait_for_room();
+	ev_delivery_wait_for(LONGEST_WAIT);
 }
 
 /* May the producer have one record more?  Not beside a suspect. */

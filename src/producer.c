@@ -5,8 +5,9 @@
  *
  * This file owns the one producer that a publisher process has.  librdkafka
  * works in threads of its own, which must never touch PostgreSQL: they block
- * all signals, there are no callbacks, and everything they have to say comes
- * as an event, which we fetch on the main thread.  A pipe becomes readable
+ * all signals, there are no callbacks (but see producer_refusal.c), and
+ * everything they have to say comes as an event, which we fetch on the main
+ * thread.  A pipe becomes readable
  * when there are events; nothing here waits but ev_producer_push(), for 1 ms.
  *
  * What it promises: a record for which ev_producer_send() said QUEUED gets
@@ -35,6 +36,7 @@
 
 #include "kafka_rules.h"
 #include "producer.h"
+#include "producer_refusal.h"
 #include "producer_stats.h"
 #include "producer_transaction.h"
 #include "producer_watch.h"
@@ -149,6 +151,8 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 
 	may_push = has_our_linger(conf);
 	reader_conf = has_transactions(conf) ? rd_kafka_conf_dup(conf) : NULL;
+	if (reader_conf == NULL)
+		ev_producer_refusal_watch(conf, wake_pipe[1]);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
 							 RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
 	rk = new_producer(conf, text, sizeof(text));
@@ -218,6 +222,7 @@ ev_producer_close(void)
 	if (!ev_producer_transactions_close())
 		return false;
 
+	ev_producer_refusal_end();
 	ev_producer_watch_start(NULL);
 	if (topics != NULL)
 		forget_topics();
@@ -334,15 +339,19 @@ produce(const EvMessage *message, uint64 ticket)
 
 /*
  * Send a record.  REFUSED comes with Kafka's name of the error and the same
- * in words, which are constant.  A producer that has turned fatal answers
- * FULL for ever: ask ev_producer_state().
+ * in words, which are constant.  FULL is also the answer while the report of a
+ * refusal is on its way.  A producer that has turned fatal answers FULL for
+ * ever: ask ev_producer_state().
  */
 EvSendResult
 ev_producer_send(const EvMessage *message, uint64 ticket,
 				 const char **error_name, const char **error)
 {
-	rd_kafka_resp_err_t result = produce(message, ticket);
+	rd_kafka_resp_err_t result;
 
+	if (unlikely(ev_producer_refusal_expected()))
+		return EV_SEND_FULL;
+	result = produce(message, ticket);
 	if (likely(result == RD_KAFKA_RESP_ERR_NO_ERROR))
 		return EV_SEND_QUEUED;
 	if (result == RD_KAFKA_RESP_ERR__QUEUE_FULL || ev_producer_watch_fatal())
@@ -438,6 +447,7 @@ serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 		else if (ev_producer_watch_fatal())
 			continue;
 
+		ev_producer_refusal_reported(record->err);
 		delivery.ticket = (uint64) (uintptr_t) record->_private;
 		delivery.delivered = stored && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 		delivery.topic = rd_kafka_topic_name(record->rkt);
@@ -535,6 +545,13 @@ ev_producer_poll(EvDeliveryCallback callback)
 
 	/* In this order: what comes after the last poll fills the pipe again. */
 	drain_pipe();
+
+	/* What is refused is reported only then, so that nothing overtakes it. */
+	if (ev_producer_refusal_waits())
+	{
+		ev_producer_recall();
+		ev_producer_refusal_go_on();
+	}
 	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
 		reports += consume_event(event, callback);
 

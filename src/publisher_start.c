@@ -139,7 +139,7 @@ connect_to_kafka(void)
 						  psprintf("could not create the Kafka producer: %s", error));
 	}
 	ev_worker_watch(ev_producer_fd());
-	ev_delivery_init(ev_publisher.database, ev_publisher_wait_turn);
+	ev_delivery_init(ev_publisher.database, ev_publisher_wait_turn_for);
 	ev_publisher.connected = true;
 	start = ev_instant_now();
 	while (ev_producer_state() != EV_KAFKA_UP)

@@ -217,6 +217,15 @@ ev_publisher_wait_turn(void)
 	ev_publisher_turn();
 }
 
+/* The same, for no longer than so many ms. */
+void
+ev_publisher_wait_turn_for(long timeout_ms)
+{
+	ev_publisher_turn();
+	ev_worker_wait_for(timeout_ms);
+	ev_publisher_turn();
+}
+
 /* Waits, in a state of rest, for a request that ends it. */
 void
 ev_publisher_rest(EvState state, const char *reason)

@@ -28,6 +28,7 @@ extern EvPublisher ev_publisher;
 extern void ev_publisher_begin_turns(void);
 extern void ev_publisher_turn(void);
 extern void ev_publisher_wait_turn(void);
+extern void ev_publisher_wait_turn_for(long timeout_ms);
 pg_noreturn extern void ev_publisher_rest(EvState state, const char *reason);
 extern void ev_publisher_drain(void);
 
