@@ -37,8 +37,12 @@
 /* The table as it was when last looked up. */
 static Oid	progress_relid = InvalidOid;
 
-/* The timeline in the row, as we know it; 0: none. */
+/*
+ * What we know of the row: as it was at first, or as we have stored it.  The
+ * timeline is 0 if there is none, the snapshot is text.
+ */
 static TimeLineID known_timeline = 0;
+static char *known_snapshot = NULL;
 
 /* Something happened to the table (or may have) since it was loaded. */
 static bool changed = false;
@@ -91,6 +95,24 @@ copy_snapshot(Datum snapshot)
 	return copy;
 }
 
+/* What of the row says from where we would start again. */
+static char *
+format_snapshot(Datum snapshot)
+{
+	return DatumGetCString(DirectFunctionCall1(pg_snapshot_out, snapshot));
+}
+
+static void
+remember(Datum snapshot, TimeLineID timeline)
+{
+	char	   *old_snapshot = known_snapshot;
+
+	known_snapshot = MemoryContextStrdup(TopMemoryContext, format_snapshot(snapshot));
+	known_timeline = timeline;
+	if (old_snapshot != NULL)
+		pfree(old_snapshot);
+}
+
 /* Replaces what was read before. */
 static void
 read_row(EvProgress *progress)
@@ -115,7 +137,10 @@ read_row(EvProgress *progress)
 	progress->database = DatumGetObjectId(result_column(3, &isnull));
 	progress->paused = DatumGetBool(result_column(4, &isnull));
 	progress->wal_messages = DatumGetBool(result_column(5, &isnull));
-	known_timeline = progress->timeline;
+	if (known_snapshot == NULL)
+		remember(progress->snapshot, progress->timeline);
+	progress->replaced = progress->timeline != known_timeline ||
+		strcmp(format_snapshot(progress->snapshot), known_snapshot) != 0;
 	if (old_snapshot != (Datum) 0)
 		pfree(DatumGetPointer(old_snapshot));
 }
@@ -217,17 +242,18 @@ update_row(const EvCommand *command)
  * Remembers that everything that "snapshot" sees is acknowledged.  False: not
  * now, somebody else has the row locked (a pause that is not committed, say);
  * nobody may keep us from publishing with that.  Nor is the row touched if it
- * is not what it was: then somebody wants us to start again from it.
+ * is not what we know, or have stored: then somebody wants us to start again
+ * from it.
  */
 bool
 ev_progress_store(Datum snapshot, TimeLineID timeline)
 {
-	Oid			types[] = {PG_SNAPSHOTOID, INT8OID, INT8OID};
+	Oid			types[] = {PG_SNAPSHOTOID, INT8OID, INT8OID, TEXTOID};
 	Datum		values[] = {snapshot, Int64GetDatum((int64) timeline),
-	Int64GetDatum((int64) known_timeline)};
+	Int64GetDatum((int64) known_timeline), CStringGetTextDatum(known_snapshot)};
 	EvCommand	command = {
 		"WITH free AS MATERIALIZED (SELECT ctid FROM eventuate.progress"
-		" WHERE coalesce(timeline, 0) = $3 FOR UPDATE SKIP LOCKED)"
+		" WHERE coalesce(timeline, 0) = $3 AND snapshot::text = $4 FOR UPDATE SKIP LOCKED)"
 		" UPDATE eventuate.progress AS p SET snapshot = $1, timeline = $2"
 		" FROM free WHERE p.ctid = free.ctid",
 		lengthof(types), types, values
@@ -235,7 +261,7 @@ ev_progress_store(Datum snapshot, TimeLineID timeline)
 
 	if (!update_row(&command))
 		return false;
-	known_timeline = timeline;
+	remember(snapshot, timeline);
 	return true;
 }
 

@@ -20,6 +20,7 @@ typedef struct EvProgress
 	Oid			database;		/* whose progress this is */
 	bool		paused;
 	bool		wal_messages;	/* some were sent with send_mode = wal */
+	bool		replaced;		/* somebody has written another row */
 } EvProgress;
 
 extern bool ev_progress_load(EvProgress *progress);

@@ -154,6 +154,18 @@ connect_to_kafka(void)
 	begin_transactions();
 }
 
+/*
+ * Somebody may want something else to be published, or nothing: then no round
+ * is begun.
+ */
+static void
+begin_round(void)
+{
+	ev_publisher_turn();
+	if (ev_worker_restart_wanted())
+		ev_worker_leave_and_come_back();
+}
+
 /* What was recovered has no position: the slot begins where it ends. */
 static void
 settle_position(void)
@@ -165,6 +177,7 @@ settle_position(void)
 static const EvRecoveryHost recovery_host = {
 	.sink = &ev_delivery_sink,
 	.wait = ev_publisher_wait_turn,
+	.begin = begin_round,
 	.drain = ev_publisher_drain,
 	.settled = settle_position,
 	.blocked = ev_publisher_show_blocker,

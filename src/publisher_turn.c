@@ -97,9 +97,12 @@ check_requests(void)
 	ev_worker_check_requests();
 	if (ConfigReloadPending)
 		reload();
-	if (!IsTransactionState() && ev_progress_changed() &&
-		!ev_progress_load(&ev_publisher.progress))
+	if (IsTransactionState() || !ev_progress_changed())
+		return;
+	if (!ev_progress_load(&ev_publisher.progress))
 		leave_for_good();
+	if (ev_publisher.progress.replaced)
+		ev_worker_want_restart();
 }
 
 /* A publisher that has published for a while has not failed to start. */

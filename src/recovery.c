@@ -96,6 +96,7 @@ run_round(const EvRecoveryHost *host, Datum *known)
 	List	   *relations;
 	uint64		sent;
 
+	host->begin();
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	XactIsoLevel = XACT_REPEATABLE_READ;
@@ -152,6 +153,7 @@ run_last_round(const EvRecoveryHost *host, Datum known)
 	TimeLineID	timeline;
 	uint64		sent;
 
+	host->begin();
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	ev_slot_import_snapshot(host->wait);

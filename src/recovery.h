@@ -15,6 +15,7 @@ typedef struct EvRecoveryHost
 {
 	const EvSink *sink;			/* takes the messages; waits if need be */
 	void		(*wait) (void); /* one turn: serves everything, naps */
+	void		(*begin) (void);	/* a round: the last moment to leave */
 	void		(*drain) (void);	/* returns when all is acknowledged */
 	void		(*settled) (void);	/* all is; the slot may begin where it is */
 	void		(*blocked) (TransactionId blocker); /* the slot waits for it */
