@@ -1,5 +1,6 @@
-# eventuate_resume(skip_existing => true) while messages are published from the
-# tables: what recovery is about to remember does not take its place.
+# eventuate_pause() and eventuate_resume(skip_existing => true) while messages are
+# published from the tables: no round is begun, and what one that is under way
+# remembers does not take the place of what is to be skipped.
 
 use strict;
 use warnings;
@@ -26,6 +27,14 @@ wait_for_state($node, 'postgres', 'recovering');
 send_message('first');
 wait_for_records($kafka, 'skipped', 1);
 
+# What is committed together with a pause is not published before it ends.
+run(q{BEGIN; SELECT eventuate_produce('skipped', 'paused', 'k'), eventuate_pause(); COMMIT});
+wait_for_state($node, 'postgres', 'paused');
+is(scalar(consume($kafka, 'skipped')), 1, 'a pause ends recovery between two rounds');
+run('SELECT eventuate_resume()');
+wait_for_state($node, 'postgres', 'recovering');
+wait_for_records($kafka, 'skipped', 2);
+
 # A round that waits for Kafka, and what it has not seen.
 $kafka->freeze;
 send_message('second');
@@ -43,6 +52,6 @@ $writer->quit;
 wait_for_state($node, 'postgres', 'streaming');
 send_message('third');
 wait_caught_up($node);
-is_deeply([ map { $_->{value} } consume($kafka, 'skipped') ], [qw(first second third)], 'and skipped');
+is_deeply([ map { $_->{value} } consume($kafka, 'skipped') ], [qw(first paused second third)], 'and skipped');
 
 done_testing();
