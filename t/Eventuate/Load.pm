@@ -86,7 +86,7 @@ sub check_load
 	$sent{$_} = 1
 	  foreach split /\n/, $node->safe_psql('postgres',
 		"SELECT (regexp_match(payload, '^\\d+'))[1] FROM $table WHERE destination = '$topic'");
-	open(my $in, '-|', 'timeout', $timeout, 'kcat', '-C', '-b', $kafka->brokers,
+	open(my $in, '-|', 'timeout', $timeout, 'kcat', '-C', '-m', $timeout, '-b', $kafka->brokers,
 		'-t', $topic, '-e', '-q', '-o', 'beginning', '-X', 'fetch.wait.max.ms=10',
 		'-f', '%k %p %s\n') or die "no kcat: $!";
 	while (my $line = <$in>)

@@ -28,7 +28,7 @@ sub consume
 	# characters that JSON escapes: decoded byte by byte it is exact.
 	my $done = IPC::Run::run(
 		[
-			'timeout', $timeout, 'kcat', '-C', '-b', $kafka->brokers,
+			'timeout', $timeout, 'kcat', '-C', '-m', $timeout, '-b', $kafka->brokers,
 			'-t', $topic, '-J', '-e', '-q', '-o', $options{from} // 'beginning',
 			defined $options{partition} ? ('-p', $options{partition}) : (),
 			'-X', 'fetch.wait.max.ms=10',
