@@ -34,6 +34,9 @@
 #define LOST_PATIENCE_MS 2000
 #define FIRST_PATIENCE_MS 10000
 
+/* Where librdkafka names no reason; newer ones do not name a wrong protocol. */
+#define NO_ANSWER "no broker has answered; see bootstrap.servers and security.protocol"
+
 static rd_kafka_t *rk = NULL;	/* producer.c's; NULL: there is none */
 
 static EvKafkaState state = EV_KAFKA_UNKNOWN;
@@ -192,7 +195,7 @@ ev_producer_watch_error(rd_kafka_event_t *event)
 		in_doubt = true;
 	}
 	else
-		set_down(rd_kafka_event_error_string(event));
+		set_down(NO_ANSWER);
 }
 
 /* Find out what no event tells; to be called at each poll. */
@@ -208,7 +211,7 @@ ev_producer_watch_poll(void)
 		set_down("all connections to brokers are lost");
 	else if (state == EV_KAFKA_UNKNOWN &&
 			 elapsed(doubt_since, FIRST_PATIENCE_MS))
-		set_down("no broker has answered");
+		set_down(NO_ANSWER);
 }
 
 EvKafkaState
