@@ -23,6 +23,11 @@ send_message("outage $_") foreach 1 .. 3;
 write_wal(2 * $limit);
 is(slots(), 1, 'without a limit the slot stays');
 cmp_ok(pg_wal(), '>', 2 * $limit, 'and pg_wal grows');
+my ($query) = slurp_file('doc/operations.md') =~ /```sql\n([^`]*catalog_xmin[^`]*)```/ or die 'no query';
+my ($database, $state, $status, $bytes, $transactions) = split /\|/, $node->safe_psql('postgres', $query);
+is("$database $state", 'postgres waiting', 'the query of operations.md says whose slot it is');
+cmp_ok($bytes, '>', 2 * $limit * 1024 * 1024, 'how much WAL it holds');
+cmp_ok($transactions, '>=', 3, 'and for how many transactions vacuum has to wait');
 
 # With one it goes, although the publisher is in the middle of a transaction
 # that does not fit in its queue.
