@@ -25,18 +25,24 @@ stop_load($load);
 wait_caught_up($node);
 check_load($node, $kafka, 'load', 'switched on and off', once => 1);
 
-# More than goes into one of Kafka's transactions, with a crash in the middle.
+# More than goes into one of Kafka's transactions, with a crash in the middle, and
+# another in what was left.
 $kafka->create_topic('big', 1);
-my $log = log_position($node);
+my $log;
 my $before = stat_of($node, 'messages');
-$node->safe_psql('postgres', q{SELECT eventuate_send('big', i::text, 'k') FROM generate_series(1, 110000) AS i});
-wait_for_query($node, 'postgres', "SELECT messages - $before > 50000 FROM pg_stat_eventuate");
-kill 'KILL', publisher_pid($node);
-wait_for_log($node, qr/Of the transaction that ends at .* messages are published/, $log);
+$node->safe_psql('postgres', q{SELECT eventuate_send('big', i::text, 'k') FROM generate_series(1, 200000) AS i});
+foreach my $count (20000, 0)
+{
+	$log = log_position($node);
+	wait_for_query($node, 'postgres', "SELECT messages - $before > $count FROM pg_stat_eventuate");
+	kill 'KILL', publisher_pid($node);
+	wait_for_log($node, qr/Of the transaction that ends at .* messages are published/, $log);
+	$before = 0;
+}
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 my @numbers = map { $_->{value} =~ /"payload":"(\d+)"/ } consume($kafka, 'big');
-is(scalar @numbers, 110000, 'each message of a large transaction comes once');
+is(scalar @numbers, 200000, 'each message of a large transaction comes once');
 is((grep { $numbers[$_] != $_ + 1 } 0 .. $#numbers), 0, 'in order');
 
 # Kafka forgets the position: from where the slot is.
@@ -46,30 +52,30 @@ $kafka->java('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', '--bo
 $log = log_position($node);
 $node->start;
 wait_for_log($node, qr/publishing goes on from .*, where the slot is confirmed/, $log);
-$node->safe_psql('postgres', q{SELECT eventuate_send('big', '110001', 'k')});
+$node->safe_psql('postgres', q{SELECT eventuate_send('big', '200001', 'k')});
 wait_caught_up($node);
-is_deeply([ newest(2) ], [ 110000, 110001 ], 'a forgotten position is no loss');
+is_deeply([ newest(2) ], [ 200000, 200001 ], 'a forgotten position is no loss');
 
 # Kafka has lost what came after a position.
 switch('off');
-$node->safe_psql('postgres', q{SELECT eventuate_send('big', '110002', 'k')});
+$node->safe_psql('postgres', q{SELECT eventuate_send('big', '200002', 'k')});
 wait_caught_up($node);
 $log = log_position($node);
 switch('on');
 wait_for_log($node, qr/WARNING: +the position .* that Kafka keeps is behind replication slot/, $log);
 wait_caught_up($node);
-is_deeply([ newest(2) ], [ 110001, 110002 ], 'nothing comes again');
+is_deeply([ newest(2) ], [ 200001, 200002 ], 'nothing comes again');
 
 # The slot is lost: from the tables, and the log says how many.
 $node->stop;
 PostgreSQL::Test::Utils::system_or_bail('rm', '-r', glob $node->data_dir . '/pg_replslot/eventuate_*');
 $log = log_position($node);
 $node->start;
-$node->safe_psql('postgres', q{SELECT eventuate_send('big', '110003', 'k')});
+$node->safe_psql('postgres', q{SELECT eventuate_send('big', '200003', 'k')});
 wait_for_log($node, qr/published \d+ messages from the tables/, $log);
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
-is((newest(1))[0], 110003, 'a lost slot loses nothing');
+is((newest(1))[0], 200003, 'a lost slot loses nothing');
 
 done_testing();
 
