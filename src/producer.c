@@ -158,9 +158,15 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 	rk = new_producer(conf, text, sizeof(text));
 	if (rk == NULL)
 	{
-		rd_kafka_conf_destroy(conf);
+		/*
+		 * Of a conf with interceptors librdkafka has freed a part, which
+		 * destroying it would free again: it stays.
+		 */
 		if (reader_conf != NULL)
+		{
+			rd_kafka_conf_destroy(conf);
 			rd_kafka_conf_destroy(reader_conf);
+		}
 		close_pipe();
 		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__INVALID_ARG)
 			ereport(ERROR,

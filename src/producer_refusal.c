@@ -86,7 +86,7 @@ wait_for_main_thread(void)
 {
 	struct timespec end;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += PATIENCE;
 	pthread_mutex_lock(&shared.mutex);
 	if (shared.state == STATE_NONE)
@@ -140,7 +140,13 @@ void
 ev_producer_refusal_watch(rd_kafka_conf_t *conf, int fd)
 {
 	rd_kafka_resp_err_t result PG_USED_FOR_ASSERTS_ONLY;
+	pthread_condattr_t attributes;
 
+	/* By a clock that nobody sets. */
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&shared.condition, &attributes);
+	pthread_condattr_destroy(&attributes);
 	wake_fd = fd;
 	shared.state = STATE_NONE;
 	result = rd_kafka_conf_interceptor_add_on_new(conf, "eventuate",
