@@ -18,6 +18,7 @@ extern void ev_delivery_init(EvDatabase *database, void (*wait) (long timeout_ms
 extern void ev_delivery_serve(void);
 extern void ev_delivery_store_letters(void);
 extern void ev_delivery_flush(void);
+extern void ev_delivery_push(void);
 extern void ev_delivery_resume(const EvPosition *from);
 extern bool ev_delivery_store_position(XLogRecPtr lsn);
 extern XLogRecPtr ev_delivery_confirmable(XLogRecPtr safe);

@@ -142,14 +142,15 @@ ev_delivery_batch_serve(void)
 	}
 }
 
-/* Nothing more is to be sent for now: what was sent need not wait for it. */
+/* Nothing more is to be sent for now: a batch need not wait for it. */
 void
 ev_delivery_flush(void)
 {
-	ev_delivery_push();
 	flushing = ev_batch_on() && ev_batch_count() > 0;
-	if (flushing)
-		ev_delivery_serve();
+	if (!flushing)
+		return;
+	ev_delivery_push();
+	ev_delivery_serve();
 }
 
 /*

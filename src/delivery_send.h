@@ -11,7 +11,6 @@
 #include "delivery_record.h"
 
 extern void ev_delivery_send_init(void (*wait) (long timeout_ms));
-extern void ev_delivery_push(void);
 extern void ev_delivery_wait(void);
 extern void ev_delivery_wait_for(long timeout_ms);
 extern bool ev_delivery_room(void);

@@ -25,8 +25,12 @@
 #include "slot.h"
 #include "worker.h"
 
-/* In ms. */
+/* In ms: how long a nap is, and where there are very many messages. */
 #define NAP 2
+#define LONG_NAP 5
+
+/* So many messages in a ms fill requests without our help. */
+#define VERY_MANY 6
 
 /* When all that may be read was read, and when that was all there is. */
 static EvInstant caught_up_at = 0;
@@ -70,41 +74,47 @@ sleep_until_commit(EvDatabase *me)
 	pg_atomic_exchange_u32(&me->sleeping, 0);
 }
 
-/* Stays deaf to commits for a moment, so that several make one batch. */
+/*
+ * Stays deaf for so many ms, so that several commits, and several delivery
+ * reports, make one batch.
+ */
 static void
-nap(void)
+nap(int ms)
 {
-	EvInstant	end = ev_instant_now() + NAP * INT64CONST(1000);
+	EvInstant	end = ev_instant_now() + ms * INT64CONST(1000);
 	EvInstant	now;
 
 	while ((now = ev_instant_now()) < end)
-	{
 		ev_worker_wait_deaf((end - now + 999) / 1000);
-		ev_delivery_serve();
-	}
+	ev_delivery_serve();
 }
 
 /*
  * Nothing more to read.  If messages come one upon the other, a nap makes
- * batches of them; if not, each is worth waking up for at once.
+ * batches of them; if not, each is worth waking up for at once.  So is sending
+ * at once, unless there are so many that large requests are worth more.
  */
 void
 ev_pace_wait(EvDatabase *me)
 {
 	static uint64 seen = 0;
-	static EvInstant seen_at = 0;
+	static EvInstant began_at = 0;
+	static EvInstant ended_at = 0;
 	EvInstant	now = ev_instant_now();
-	bool		any = ev_delivery_sent() != seen;
-	bool		crowded = any && now - seen_at < NAP * INT64CONST(1000);
+	uint64		news = ev_delivery_sent() - seen;
+	bool		crowded = news > 0 && now - ended_at < NAP * INT64CONST(1000);
+	bool		very = crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at);
 
-	caught_up_at = now;
+	caught_up_at = began_at = now;
 	if (ev_horizon_is_end())
 		end_seen_at = GetCurrentTimestamp();
-	seen = ev_delivery_sent();
+	seen += news;
+	if (!very)
+		ev_delivery_push();
 	if (crowded)
-		nap();
-	if (any)
-		seen_at = ev_instant_now();
+		nap(very ? LONG_NAP : NAP);
+	if (news > 0)
+		ended_at = ev_instant_now();
 	if (!crowded)
 		sleep_until_commit(me);
 }

@@ -250,6 +250,7 @@ ev_publisher_drain(void)
 	while (!ev_delivery_idle())
 	{
 		ev_delivery_flush();
+		ev_delivery_push();
 		if (ev_publisher_show_trouble() && ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
 		if (!ev_publisher.decoding && ev_delivery_failure() != NULL)

@@ -60,7 +60,7 @@ static EvWorker *me = NULL;
 static EvLeaveCallback before_leaving = NULL;
 
 static WaitEventSet *all_events = NULL;
-static WaitEventSet *deaf_events = NULL;	/* without the latch */
+static WaitEventSet *deaf_events = NULL;	/* the postmaster's death alone */
 
 static volatile sig_atomic_t shutdown_requested = false;
 
@@ -314,7 +314,7 @@ create_wait_events(void)
 	all_events = ev_create_wait_event_set_compat(3);
 	AddWaitEventToSet(all_events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(all_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	deaf_events = ev_create_wait_event_set_compat(2);
+	deaf_events = ev_create_wait_event_set_compat(1);
 	AddWaitEventToSet(deaf_events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 }
 
@@ -354,12 +354,11 @@ ev_worker_database(void)
  * ---------------------------------------------------------------------
  */
 
-/* From now on every wait ends when "fd" becomes readable. */
+/* From now on every wait but a deaf one ends when "fd" becomes readable. */
 void
 ev_worker_watch(int fd)
 {
 	AddWaitEventToSet(all_events, WL_SOCKET_READABLE, fd, NULL, NULL);
-	AddWaitEventToSet(deaf_events, WL_SOCKET_READABLE, fd, NULL, NULL);
 }
 
 /* The one wait of the process. */
@@ -391,7 +390,7 @@ ev_worker_wait_for(long timeout_ms)
 	wait_for(all_events, timeout_ms);
 }
 
-/* Waits without the latch; what set it is seen at the next wait. */
+/* Waits so many ms; what would have ended it is seen at the next wait. */
 void
 ev_worker_wait_deaf(long timeout_ms)
 {
