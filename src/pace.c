@@ -30,7 +30,7 @@
 #define LONG_NAP 5
 
 /* So many messages in a ms fill requests without our help. */
-#define VERY_MANY 6
+#define VERY_MANY 9
 
 /* When all that may be read was read, and when that was all there is. */
 static EvInstant caught_up_at = 0;
