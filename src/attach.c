@@ -41,16 +41,14 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "argument.h"
-#include "backlog.h"
 #include "compat.h"
 #include "copy_record.h"
+#include "copy_rows.h"
 #include "moment.h"
 #include "outbox.h"
-#include "owner.h"
 #include "progress.h"
 #include "shared.h"
 #include "shared_commit.h"
@@ -428,37 +426,10 @@ refuse_malformed(const EvOrigin *origin, const EvMessage *message,
 			 errhint("Mend the row, or mark it as published.")));
 }
 
-static void
-ignore_commit(const EvOrigin *origin)
-{
-}
-
-static const EvSink copying_sink = {
+static const EvCopying copying_all = {
 	.message = copy_message,
-	.malformed = refuse_malformed,
-	.commit = ignore_commit
+	.malformed = refuse_malformed
 };
-
-/*
- * Copies what is not marked as published.  Whoever may attach a table may
- * publish what is in it: so this is done as the owner of eventuate.record.
- */
-static void
-publish_existing(Oid relid)
-{
-	EvOwner		saved;
-	EvBacklog	backlog = {0};
-	List	   *relations = ev_backlog_lock_table(relid, LOCK_MODE);
-
-	ev_owner_assume(ev_copy_owner(), &saved);
-	ev_text_form_assume();
-	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
-	PushActiveSnapshot(backlog.scan);
-	(void) ev_backlog_send(relations, &backlog, &copying_sink);
-	PopActiveSnapshot();
-	UnregisterSnapshot(backlog.scan);
-	ev_owner_resume(&saved);
-}
 
 /* ---------------------------------------------------------------------
  * The functions
@@ -492,7 +463,7 @@ eventuate_attach(PG_FUNCTION_ARGS)
 	check_label(relid, text.data, &label);
 	ev_outbox_set_label(relid, text.data);
 	if (copies)
-		publish_existing(relid);
+		ev_copy_rows(ev_backlog_lock_table(relid, LOCK_MODE), &copying_all);
 	ev_shared_request_at_commit();
 	PG_RETURN_VOID();
 }

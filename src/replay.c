@@ -21,17 +21,14 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "argument.h"
-#include "backlog.h"
 #include "copy_record.h"
+#include "copy_rows.h"
 #include "own_table.h"
-#include "owner.h"
 #include "shared.h"
 #include "shared_commit.h"
-#include "text_form.h"
 
 PG_FUNCTION_INFO_V1(eventuate_replay);
 
@@ -67,15 +64,10 @@ skip_malformed(const EvOrigin *origin, const EvMessage *message,
 {
 }
 
-static void
-ignore_commit(const EvOrigin *origin)
-{
-}
-
-static const EvSink replaying_sink = {
+static const EvCopying replaying = {
+	.filter = is_in_range,
 	.message = copy_message,
-	.malformed = skip_malformed,
-	.commit = ignore_commit
+	.malformed = skip_malformed
 };
 
 /* The two tables that functions send through, locked. */
@@ -102,10 +94,6 @@ lock_tables(void)
 Datum
 eventuate_replay(PG_FUNCTION_ARGS)
 {
-	EvBacklog	backlog = {.filter = is_in_range};
-	EvOwner		saved;
-	List	   *relations;
-
 	ev_check_server("eventuate_replay()");
 	ev_check_transaction("eventuate_replay()");
 	ev_check_not_null(fcinfo, 0, "since");
@@ -115,15 +103,7 @@ eventuate_replay(PG_FUNCTION_ARGS)
 	wanted_topic = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	copied = 0;
 
-	ev_owner_assume(ev_copy_owner(), &saved);
-	ev_text_form_assume();
-	relations = lock_tables();
-	backlog.scan = RegisterSnapshot(GetLatestSnapshot());
-	PushActiveSnapshot(backlog.scan);
-	(void) ev_backlog_send(relations, &backlog, &replaying_sink);
-	PopActiveSnapshot();
-	UnregisterSnapshot(backlog.scan);
-	ev_owner_resume(&saved);
+	ev_copy_rows(lock_tables(), &replaying);
 	ev_shared_request_at_commit();
 	PG_RETURN_INT64(copied);
 }
