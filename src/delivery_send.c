@@ -26,12 +26,10 @@
 #include "lineup.h"
 #include "producer.h"
 #include "refusal.h"
+#include "worker.h"
 
 /* More records than this in the producer are as many as there is room for. */
 #define LARGEST_LIMIT 65536
-
-/* In ms. */
-#define LONGEST_WAIT 100
 
 static void (*wait_for_room) (long timeout_ms) = NULL;
 
@@ -81,7 +79,7 @@ ev_delivery_wait_for(long timeout_ms)
 void
 ev_delivery_wait(void)
 {
-	ev_delivery_wait_for(LONGEST_WAIT);
+	ev_delivery_wait_for(EV_FALLBACK_POLL);
 }
 
 /* May the producer have one record more?  Not beside a suspect. */

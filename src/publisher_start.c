@@ -100,32 +100,39 @@ close_producer(int code, Datum arg)
 	}
 }
 
-/* With eventuate.exactly_once: waits until records can be sent. */
+/*
+ * Waits until Kafka has done something.  If that takes longer than "grace", in
+ * ms, and there is no trouble to show, shows what is waited for.
+ */
 static void
-begin_transactions(void)
+wait_for_kafka(bool (*is_done) (void), int grace, const char *what)
 {
 	EvInstant	start = ev_instant_now();
 
-	ev_exactly_once_begin();
-	while (!ev_exactly_once_ready())
+	while (!is_done())
 	{
 		if (ev_worker_restart_wanted())
 			ev_worker_leave_and_come_back();
 		if (!ev_publisher_show_trouble() &&
-			ev_instant_passed(start, ev_instant_now(), TRANSACTIONS_GRACE))
-			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka's transactions");
+			ev_instant_passed(start, ev_instant_now(), grace))
+			ev_worker_show(EV_STATE_STARTING, what);
 		ev_publisher_wait_turn();
 	}
 }
 
-/* Makes the producer, and waits for a first answer of Kafka's. */
+static bool
+kafka_has_answered(void)
+{
+	return ev_producer_state() == EV_KAFKA_UP;
+}
+
+/* Makes the producer, and waits until records can be sent. */
 static void
 connect_to_kafka(void)
 {
 	char	   *error = NULL;
 	char	   *hint = NULL;
 	struct rd_kafka_conf_s *conf;
-	EvInstant	start;
 
 	conf = ev_settings_kafka_conf(ev_worker_database(), &error, &hint);
 	if (conf == NULL)
@@ -141,17 +148,9 @@ connect_to_kafka(void)
 	ev_worker_watch(ev_producer_fd());
 	ev_delivery_init(ev_publisher.database, ev_publisher_wait_turn_for);
 	ev_publisher.connected = true;
-	start = ev_instant_now();
-	while (ev_producer_state() != EV_KAFKA_UP)
-	{
-		if (ev_worker_restart_wanted())
-			ev_worker_leave_and_come_back();
-		if (!ev_publisher_show_trouble() &&
-			ev_instant_passed(start, ev_instant_now(), ANSWER_GRACE))
-			ev_worker_show(EV_STATE_STARTING, "waiting for Kafka to answer");
-		ev_publisher_wait_turn();
-	}
-	begin_transactions();
+	wait_for_kafka(kafka_has_answered, ANSWER_GRACE, "waiting for Kafka to answer");
+	ev_exactly_once_begin();
+	wait_for_kafka(ev_exactly_once_ready, TRANSACTIONS_GRACE, "waiting for Kafka's transactions");
 }
 
 /*

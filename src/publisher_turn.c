@@ -211,22 +211,23 @@ ev_publisher_turn(void)
 		give_up_birth(now);
 }
 
-/* One turn for whoever has to wait in the middle of something. */
-void
-ev_publisher_wait_turn(void)
-{
-	ev_publisher_turn();
-	ev_worker_wait();
-	ev_publisher_turn();
-}
-
-/* The same, for no longer than so many ms. */
+/*
+ * One turn for whoever has to wait in the middle of something, for no longer
+ * than so many ms.
+ */
 void
 ev_publisher_wait_turn_for(long timeout_ms)
 {
 	ev_publisher_turn();
 	ev_worker_wait_for(timeout_ms);
 	ev_publisher_turn();
+}
+
+/* The same, as long as nothing happens. */
+void
+ev_publisher_wait_turn(void)
+{
+	ev_publisher_wait_turn_for(EV_FALLBACK_POLL);
 }
 
 /* Waits, in a state of rest, for a request that ends it. */

@@ -38,9 +38,6 @@
 #include "text_form.h"
 #include "worker.h"
 
-/* Should a wake-up be missed after all, it is by no more than this, in ms. */
-#define FALLBACK_POLL 100
-
 /* How long, in ms, a wanted restart is put off for what is under way. */
 #define RESTART_LIMIT 5000
 
@@ -380,7 +377,7 @@ wait_for(WaitEventSet *events, long timeout_ms)
 void
 ev_worker_wait(void)
 {
-	wait_for(all_events, FALLBACK_POLL);
+	wait_for(all_events, EV_FALLBACK_POLL);
 }
 
 /* Waits for anything at all, or so many ms. */

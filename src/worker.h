@@ -40,6 +40,10 @@ extern void ev_worker_settled(void);
 extern void ev_worker_check_requests(void);
 
 extern void ev_worker_watch(int fd);
+
+/* Should a wake-up be missed after all, it is by no more than this, in ms. */
+#define EV_FALLBACK_POLL 100
+
 extern void ev_worker_wait(void);
 extern void ev_worker_wait_for(long timeout_ms);
 extern void ev_worker_wait_deaf(long timeout_ms);
