@@ -213,10 +213,11 @@ take_commit(void)
 static void
 end_if_empty(void)
 {
-	EvInstant	now = ev_instant_now();
+	EvInstant	now;
 
 	if (!joined || count > 0)
 		return;
+	now = ev_instant_now();
 	if (ready_at == 0)
 		ready_at = now;
 	if (!ev_instant_passed(ready_at, now, READY_FOR))
