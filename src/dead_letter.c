@@ -136,27 +136,6 @@ ev_dead_letter_commit(void)
 	CommitTransactionCommand();
 }
 
-static size_t
-headers_size(const EvMessage *message)
-{
-	size_t		size = 0;
-
-	for (int i = 0; i < message->header_count; i++)
-		size += strlen(message->headers[i].name) +
-			message->headers[i].value_length;
-	return size;
-}
-
-static size_t
-letter_size(const EvMessage *message)
-{
-	size_t		size = message->key_length + message->value_length;
-
-	size += message->id == NULL ? 0 : strlen(message->id);
-	size += message->topic == NULL ? 0 : strlen(message->topic);
-	return size + headers_size(message);
-}
-
 /* The text, unless it is one of those that make a letter large. */
 static const char *
 unless_large(const char *text)
@@ -172,10 +151,10 @@ EvSpooled
 ev_dead_letter_storable(const EvSpooled *refused)
 {
 	EvSpooled	result = *refused;
-	size_t		size = letter_size(&refused->message);
+	size_t		size = ev_spool_message_size(&refused->message);
 
 	if (size <= MAX_LETTER_SIZE &&
-		headers_size(&refused->message) <= MAX_HEADERS_SIZE)
+		ev_spool_headers_size(&refused->message) <= MAX_HEADERS_SIZE)
 		return result;
 	result.message.id = unless_large(refused->message.id);
 	result.message.topic = unless_large(refused->message.topic);

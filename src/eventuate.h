@@ -74,6 +74,14 @@ ev_epoch_ms(TimestampTz time)
 		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (USECS_PER_DAY / 1000);
 }
 
+/* An interval in ms, with months of 30 days. */
+static inline int64
+ev_interval_ms(const Interval *interval)
+{
+	return (interval->month * INT64CONST(30) + interval->day) * (USECS_PER_DAY / 1000) +
+		interval->time / 1000;
+}
+
 static inline TimestampTz
 ev_time_of_epoch_ms(int64 ms)
 {

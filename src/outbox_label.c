@@ -293,19 +293,12 @@ read_retention(EvLabel *label, const JsonbValue *value)
 	return true;
 }
 
-/* How long published rows stay, in ms, with months of 30 days; -1: for ever. */
+/* How long published rows stay, in ms; -1: for ever. */
 int64
 ev_label_retention_ms(const EvLabel *label)
 {
-	const Interval *interval = label->retention;
-	int64		days;
-	int64		ms;
-
-	if (interval == NULL)
-		return -1;
-	days = interval->month * INT64CONST(30) + interval->day;
-	ms = days * (USECS_PER_DAY / 1000) + interval->time / 1000;
-	return Min(Max(ms, 0), LONGEST_RETENTION);
+	return label->retention == NULL ? -1 :
+		Min(Max(ev_interval_ms(label->retention), 0), LONGEST_RETENTION);
 }
 
 static bool

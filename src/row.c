@@ -25,6 +25,7 @@
 
 #include "message.h"
 #include "row_reader.h"
+#include "spool.h"
 
 /* More than Kafka takes would only be carried about: in bytes, less than 1 GB. */
 #define MAX_SIZE 1000000000
@@ -182,22 +183,11 @@ read_message(RowReader *reader, EvMessage *message)
 	return fine;
 }
 
+/* What a message takes where it has to wait: its id twice. */
 static size_t
-string_size(const char *string)
+waiting_size(const EvMessage *message)
 {
-	return string == NULL ? 0 : strlen(string);
-}
-
-/* What a message takes where it has to wait, its id twice. */
-static size_t
-message_size(const EvMessage *message)
-{
-	size_t		size = 2 * string_size(message->id) + string_size(message->topic) +
-	message->key_length + message->value_length;
-
-	for (int i = 0; i < message->header_count; i++)
-		size += strlen(message->headers[i].name) + message->headers[i].value_length;
-	return size;
+	return ev_spool_message_size(message) + (message->id == NULL ? 0 : strlen(message->id));
 }
 
 /* What a malformed row is called; the id, if there is one, is UTF-8. */
@@ -240,7 +230,7 @@ ev_row_read(const EvOutbox *outbox, const char *table, TupleDesc desc,
 		row->txid = DatumGetFullTransactionId(ev_row_value(&reader, EV_COLUMN_TXID));
 	if (reader.reason == NULL)
 		fine = read_message(&reader, &row->message);
-	too_large = message_size(&row->message) > MAX_SIZE;
+	too_large = waiting_size(&row->message) > MAX_SIZE;
 	if (fine && !too_large)
 		return EV_ROW_MESSAGE;
 

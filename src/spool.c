@@ -70,6 +70,29 @@ make_desc(void)
 	return desc;
 }
 
+/* What the headers of a message take, in bytes. */
+size_t
+ev_spool_headers_size(const EvMessage *message)
+{
+	size_t		size = 0;
+
+	for (int i = 0; i < message->header_count; i++)
+		size += strlen(message->headers[i].name) +
+			message->headers[i].value_length;
+	return size;
+}
+
+/* What all of a message takes, in bytes. */
+size_t
+ev_spool_message_size(const EvMessage *message)
+{
+	size_t		size = message->key_length + message->value_length;
+
+	size += message->id == NULL ? 0 : strlen(message->id);
+	size += message->topic == NULL ? 0 : strlen(message->topic);
+	return size + ev_spool_headers_size(message);
+}
+
 /* An empty spool, to be in memory up to so many kB, at least 64. */
 EvSpool *
 ev_spool_create(int memory)

@@ -22,6 +22,8 @@ typedef struct EvSpooled
 	const char *error;
 } EvSpooled;
 
+extern size_t ev_spool_headers_size(const EvMessage *message);
+extern size_t ev_spool_message_size(const EvMessage *message);
 extern EvSpool *ev_spool_create(int memory);
 extern void ev_spool_destroy(EvSpool *spool);
 extern void ev_spool_put(EvSpool *spool, const EvSpooled *spooled);

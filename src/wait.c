@@ -31,8 +31,9 @@
 
 PG_FUNCTION_INFO_V1(eventuate_wait);
 
-/* Between two looks, in ms. */
+/* In ms: between two looks, and longer than anybody waits. */
 #define WAIT_STEP 10
+#define FOREVER (PG_INT32_MAX * INT64CONST(1000))
 
 /* What is committed before "lsn" is acknowledged. */
 static bool
@@ -49,21 +50,15 @@ is_published(XLogRecPtr lsn)
 	return published >= lsn;
 }
 
-/* In ms. */
-#define FOREVER (PG_INT32_MAX * INT64CONST(1000))
-
 /* An interval in ms; NULL: for ever. */
 static int64
 timeout_ms(FunctionCallInfo fcinfo, int arg)
 {
-	Interval   *interval;
 	int64		ms;
 
 	if (PG_ARGISNULL(arg))
 		return FOREVER;
-	interval = PG_GETARG_INTERVAL_P(arg);
-	ms = (interval->month * INT64CONST(30) + interval->day) * (USECS_PER_DAY / 1000) +
-		interval->time / 1000;
+	ms = ev_interval_ms(PG_GETARG_INTERVAL_P(arg));
 	if (ms < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
