@@ -7,8 +7,8 @@
  * works in threads of its own, which must never touch PostgreSQL: they block
  * all signals, there are no callbacks (but see producer_refusal.c), and
  * everything they have to say comes as an event, which we fetch on the main
- * thread.  A pipe becomes readable
- * when there are events; nothing here waits but ev_producer_push(), for 1 ms.
+ * thread (producer_events.c).  A pipe becomes readable when there are events;
+ * nothing here waits but ev_producer_push(), for 1 ms.
  *
  * What it promises: a record for which ev_producer_send() said QUEUED gets
  * exactly one delivery report, unless the producer turns fatal or is closed
@@ -36,8 +36,8 @@
 
 #include "kafka_rules.h"
 #include "producer.h"
+#include "producer_events.h"
 #include "producer_refusal.h"
-#include "producer_stats.h"
 #include "producer_transaction.h"
 #include "producer_watch.h"
 
@@ -398,135 +398,6 @@ ev_producer_recall(void)
  * ----------
  */
 
-/* What of a failed record is needed to send it once more, and why it failed. */
-static void
-describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
-{
-	rd_kafka_headers_t *headers;
-	EvHeader   *copies;
-
-	delivery->undecided = record->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-		record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-	/* rd_kafka_message_errstr() would return the record's value. */
-	delivery->error_name = rd_kafka_err2name(record->err);
-	delivery->error = rd_kafka_err2str(record->err);
-	if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return;
-	delivery->header_count = rd_kafka_header_cnt(headers);
-	copies = palloc(sizeof(EvHeader) * Max(delivery->header_count, 1));
-	for (int i = 0; i < delivery->header_count; i++)
-	{
-		const void *value;
-
-		rd_kafka_header_get_all(headers, i, &copies[i].name, &value,
-								&copies[i].value_length);
-		copies[i].value = value;
-	}
-	delivery->headers = copies;
-}
-
-/*
- * Pass on the delivery reports of an event.  A record that failed along with
- * the producer was not refused by Kafka: another producer will send it.
- *
- * A success without an offset is what librdkafka, or the broker, concludes
- * from sequence numbers, and it is wrong where the broker knew none of this
- * producer's: a partition that is not ready yet refuses one request and takes
- * the next, and the first, tried again, looks like a duplicate.  librdkafka
- * counts offsets on from the first of a batch, which an event is.
- */
-static int
-serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
-{
-	const rd_kafka_message_t *record;
-	int			reports = 0;
-	bool		stored = true;
-
-	while ((record = rd_kafka_event_message_next(event)) != NULL)
-	{
-		EvDelivery	delivery = {0};
-
-		stored &= record->offset >= 0;
-
-		if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			ev_producer_watch_up();
-		else if (ev_producer_watch_fatal())
-			continue;
-
-		ev_producer_refusal_reported(record->err);
-		delivery.ticket = (uint64) (uintptr_t) record->_private;
-		delivery.delivered = stored && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-		delivery.topic = rd_kafka_topic_name(record->rkt);
-		delivery.partition = record->partition;
-		delivery.key = record->key;
-		delivery.key_length = record->key_len;
-		delivery.value = record->payload;
-		delivery.value_length = record->len;
-		if (!delivery.delivered)
-			describe_failure(&delivery, record);
-		callback(&delivery);
-		reports++;
-	}
-	return reports;
-}
-
-static void
-serve_log(rd_kafka_event_t *event)
-{
-	const char *facility;
-	const char *text;
-	int			level;
-
-	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
-		elog(DEBUG1, "librdkafka: %s: %s", facility, text);
-}
-
-/* Serve one event, which may throw. */
-static int
-serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
-{
-	switch (rd_kafka_event_type(event))
-	{
-		case RD_KAFKA_EVENT_DR:
-			return serve_deliveries(event, callback);
-		case RD_KAFKA_EVENT_ERROR:
-			ev_producer_watch_error(event);
-			break;
-		case RD_KAFKA_EVENT_LOG:
-			serve_log(event);
-			break;
-		case RD_KAFKA_EVENT_STATS:
-			ev_producer_stats_take(rd_kafka_event_stats(event));
-			break;
-		default:
-			break;
-	}
-	return 0;
-}
-
-/*
- * Serve one event and free it, also if that throws; returns the number of
- * delivery reports passed on.
- */
-static int
-consume_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
-{
-	volatile int reports = 0;
-
-	PG_TRY();
-	{
-		reports = serve_event(event, callback);
-	}
-	PG_CATCH();
-	{
-		rd_kafka_event_destroy(event);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	rd_kafka_event_destroy(event);
-	return reports;
-}
-
 static void
 drain_pipe(void)
 {
@@ -559,7 +430,7 @@ ev_producer_poll(EvDeliveryCallback callback)
 		ev_producer_refusal_go_on();
 	}
 	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
-		reports += consume_event(event, callback);
+		reports += ev_producer_events_take(event, callback);
 
 	ev_producer_watch_poll();
 	return reports;

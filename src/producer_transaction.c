@@ -10,11 +10,9 @@
  * main thread, behind a mutex, and writes a byte into the producer's pipe when
  * it is done.  The main thread never waits for it.
  *
- * The position is the offset of a consumer group on a topic of our own, with
- * a note beside it; the group is named as the producer is, and has no members.
- * The topic is made if it is not there.  Positions are read with
- * isolation.level=read_committed, after the predecessor was fenced off: so
- * none is read that is about to be replaced.
+ * With a commit goes the position that it brings us to (producer_position.c).
+ * It is read after the predecessor was fenced off: so none is read that is
+ * about to be replaced.
  *
  * Promises: outside of BUSY there is an open transaction, or an error.  A
  * commit that is reported as OPEN has happened, with its position; one that
@@ -38,12 +36,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include "producer.h"
+#include "producer_position.h"
 #include "producer_transaction.h"
 
-#define POSITIONS_TOPIC "eventuate_positions"
-
-/* In ms, for what only reads or makes the topic. */
-#define CALL_TIMEOUT 10000
+/* In ms, before what Kafka had no time for is tried again. */
 #define RETRY_PAUSE 10
 
 #define ERROR_SIZE 512
@@ -126,88 +122,6 @@ try_again(rd_kafka_error_t *error)
 	return true;
 }
 
-/*
- * Makes the topic, unless it is there or we may not: whether it will do is
- * seen when a position is stored.
- */
-static void
-make_topic(void)
-{
-	char		error[ERROR_SIZE];
-	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(POSITIONS_TOPIC, 1, -1,
-													   error, sizeof(error));
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-	rd_kafka_event_t *event;
-
-	rd_kafka_AdminOptions_set_request_timeout(options, CALL_TIMEOUT, error, sizeof(error));
-	rd_kafka_AdminOptions_set_operation_timeout(options, CALL_TIMEOUT, error, sizeof(error));
-	rd_kafka_CreateTopics(rk, &topic, 1, options, queue);
-	event = rd_kafka_queue_poll(queue, 2 * CALL_TIMEOUT);
-	if (event != NULL)
-		rd_kafka_event_destroy(event);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_AdminOptions_destroy(options);
-	rd_kafka_NewTopic_destroy(topic);
-}
-
-static rd_kafka_topic_partition_list_t *
-position_list(void)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-	rd_kafka_topic_partition_list_add(list, POSITIONS_TOPIC, 0);
-	return list;
-}
-
-static rd_kafka_resp_err_t
-read_with(rd_kafka_t *reader, EvStoredPosition *position)
-{
-	rd_kafka_topic_partition_list_t *list = position_list();
-	rd_kafka_resp_err_t error = rd_kafka_committed(reader, list, CALL_TIMEOUT);
-	const rd_kafka_topic_partition_t *found = &list->elems[0];
-
-	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
-		error = found->err;
-	memset(position, 0, sizeof(*position));
-	if (error == RD_KAFKA_RESP_ERR_NO_ERROR && found->offset >= 0)
-	{
-		size_t		length = found->metadata_size < sizeof(position->note) ?
-		found->metadata_size : sizeof(position->note) - 1;
-
-		position->lsn = (XLogRecPtr) found->offset;
-		if (length > 0)
-			memcpy(position->note, found->metadata, length);
-	}
-	rd_kafka_topic_partition_list_destroy(list);
-	return error;
-}
-
-/* Reads the position, by a consumer of its own. */
-static bool
-read_position(Outcome *outcome, EvStoredPosition *position)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_dup(reader_conf);
-	rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, outcome->error,
-									  sizeof(outcome->error));
-	rd_kafka_resp_err_t error;
-
-	outcome->state = EV_TRANSACTION_FAILED;
-	if (reader == NULL)
-	{
-		rd_kafka_conf_destroy(conf);
-		return false;
-	}
-	error = read_with(reader, position);
-	rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
-		return true;
-	snprintf(outcome->error, sizeof(outcome->error),
-			 "could not read the position from Kafka: %s (%s)",
-			 rd_kafka_err2str(error), rd_kafka_err2name(error));
-	return false;
-}
-
 /* After that a transaction is open. */
 static void
 begin(Outcome *outcome)
@@ -231,39 +145,33 @@ start(Outcome *outcome, EvStoredPosition *position)
 		outcome->state = EV_TRANSACTION_FAILED;
 		return;
 	}
-	make_topic();
-	if (read_position(outcome, position))
+	ev_producer_position_prepare(rk);
+	if (ev_producer_position_read(reader_conf, position, outcome->error,
+								  sizeof(outcome->error)))
 	{
 		kept = *position;
 		begin(outcome);
 	}
+	else
+		outcome->state = EV_TRANSACTION_FAILED;
 }
 
 /* Makes the position, if there is one, a part of the transaction. */
 static bool
 store_position(Outcome *outcome, const EvStoredPosition *position)
 {
-	rd_kafka_topic_partition_list_t *list;
-	rd_kafka_consumer_group_metadata_t *metadata;
 	rd_kafka_error_t *error;
 
 	if (position->lsn == InvalidXLogRecPtr ||
 		memcmp(position, &staged, sizeof(staged)) == 0)
 		return true;
-	list = position_list();
-	metadata = rd_kafka_consumer_group_metadata_new(group);
-	list->elems[0].offset = (int64_t) position->lsn;
-	list->elems[0].metadata_size = strlen(position->note);
-	list->elems[0].metadata = strdup(position->note);
-	if (list->elems[0].metadata == NULL)
-		list->elems[0].metadata_size = 0;
 	do
-		error = rd_kafka_send_offsets_to_transaction(rk, list, metadata, -1);
+		error = ev_producer_position_send(rk, group, position);
 	while (try_again(error));
-	rd_kafka_topic_partition_list_destroy(list);
-	rd_kafka_consumer_group_metadata_destroy(metadata);
+	if (!succeeded(outcome, "could not store the position", error))
+		return false;
 	staged = *position;
-	return succeeded(outcome, "could not store the position", error);
+	return true;
 }
 
 static void

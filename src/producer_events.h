@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer_events.h
+ *	  What librdkafka has to say, an event at a time.  For producer.c only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EV_PRODUCER_EVENTS_H
+#define EV_PRODUCER_EVENTS_H
+
+#include "producer.h"
+
+struct rd_kafka_op_s;
+
+extern int	ev_producer_events_take(struct rd_kafka_op_s *event,
+									EvDeliveryCallback callback);
+
+#endif							/* EV_PRODUCER_EVENTS_H */
