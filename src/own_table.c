@@ -155,6 +155,21 @@ register_hook(void)
 	registered = true;
 }
 
+static int
+execute(const EvCommand *command)
+{
+	SPIExecuteOptions options = {.read_only = command->read_only,
+	.dest = command->receiver};
+
+	if (command->receiver == NULL)
+		return SPI_execute_with_args(command->text, command->count,
+									 unconstify(Oid *, command->types),
+									 command->values, command->nulls,
+									 command->read_only, 0);
+	Assert(command->count == 0);
+	return SPI_execute_extended(command->text, &options);
+}
+
 /*
  * Runs a command that may touch no table but relid, on which the caller holds
  * a lock: or, if that is InvalidOid, none but ours.  Returns SPI's result.
@@ -172,10 +187,7 @@ ev_own_execute_on(Oid relid, const EvCommand *command)
 	expected = true;
 	PG_TRY();
 	{
-		result = SPI_execute_with_args(command->text, command->count,
-									   unconstify(Oid *, command->types),
-									   command->values, command->nulls,
-									   command->read_only, 0);
+		result = execute(command);
 		if (expected)
 			elog(ERROR, "command \"%s\" was not checked", command->text);
 	}

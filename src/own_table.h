@@ -8,6 +8,8 @@
 #ifndef EV_OWN_TABLE_H
 #define EV_OWN_TABLE_H
 
+struct _DestReceiver;
+
 /* A command, as SPI_execute_with_args() takes it. */
 typedef struct EvCommand
 {
@@ -17,6 +19,8 @@ typedef struct EvCommand
 	Datum	   *values;
 	const char *nulls;
 	bool		read_only;
+	struct _DestReceiver *receiver; /* of the rows, instead of SPI; there are
+									 * no parameters then */
 } EvCommand;
 
 extern Oid	ev_own_table(const char *name);

@@ -18,7 +18,7 @@
  * between the two transactions sends a batch again and loses nothing.  The
  * table is read and written as its owner, with the owner's user mappings, in
  * a context from which no code of the owner's gets back to us.  Nothing takes
- * longer than TIMEOUT.
+ * longer than TIMEOUT.  A batch takes no more memory than MAX_SIZE and a row.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -41,6 +41,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "collect.h"
 #include "copy_record.h"
 #include "dead_letter.h"
 #include "outbox.h"
@@ -53,6 +54,10 @@
 /* In ms: no statement takes longer, whatever has become of a remote server. */
 #define TIMEOUT 30000
 
+/* Rows in a batch, at most, and in bytes; but one row always fits. */
+#define MAX_ROWS 1000
+#define MAX_SIZE (16 * 1024 * 1024)
+
 /* A table that is being read or marked. */
 typedef struct Polled
 {
@@ -62,6 +67,16 @@ typedef struct Polled
 	char	   *key;			/* quoted names of columns; ... */
 	char	   *published;		/* ... NULL: the table has none */
 } Polled;
+
+/* For a batch that is used for as long as the process lasts. */
+void
+ev_poll_init(EvBatch *batch)
+{
+	memset(batch, 0, sizeof(EvBatch));
+	batch->context = AllocSetContextCreate(TopMemoryContext, "eventuate batch",
+										   ALLOCSET_DEFAULT_SIZES);
+	batch->limit = 1;
+}
 
 /*
  * Is the table an outbox that is to be polled?  Says in ms how often, and how
@@ -137,21 +152,29 @@ open_table(Oid relid, Polled *polled)
 
 /* Runs a command as the table's owner, within the time limit. */
 static void
-run_as_owner(const Polled *polled, const char *command, int param_count,
-			 Oid type, Datum value, int expected)
+run_as_owner(const Polled *polled, const EvCommand *command, int expected)
 {
 	EvOwner		saved;
-	EvCommand	parsed = {.text = command,.count = param_count,.types = &type,.values = &value};
 	int			result;
 
 	ev_owner_assume(polled->relation->rd_rel->relowner, &saved);
 	enable_timeout_after(STATEMENT_TIMEOUT, TIMEOUT);
-	result = ev_own_execute_on(RelationGetRelid(polled->relation), &parsed);
+	result = ev_own_execute_on(RelationGetRelid(polled->relation), command);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	ev_owner_resume(&saved);
 	if (result != expected)
-		elog(ERROR, "could not execute \"%s\": %s", command,
+		elog(ERROR, "could not execute \"%s\": %s", command->text,
 			 SPI_result_code_string(result));
+}
+
+/* The same for a command with one parameter. */
+static void
+run_with(const Polled *polled, const char *text, Oid type, Datum value,
+		 int expected)
+{
+	EvCommand	command = {.text = text,.count = 1,.types = &type,.values = &value};
+
+	run_as_owner(polled, &command, expected);
 }
 
 static void
@@ -186,12 +209,10 @@ bury(const EvRow *row)
 	ev_dead_letter_store(&refused, &origin, 0, 0);
 }
 
-/* Copies the rows that SPI has found, as the owner of eventuate.record. */
+/* Copies the rows, as the owner of eventuate.record. */
 static void
-copy_rows(const Polled *polled, EvBatch *batch)
+copy_rows(const Polled *polled, const EvCollection *found, EvBatch *batch)
 {
-	SPITupleTable *table = SPI_tuptable;
-	uint64		count = SPI_processed;
 	EvOutbox	outbox = *polled->outbox;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "eventuate polled row",
@@ -199,8 +220,8 @@ copy_rows(const Polled *polled, EvBatch *batch)
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	EvOwner		saved;
 
-	ev_outbox_map_columns(&outbox, table->tupdesc);
-	for (uint64 i = 0; i < count; i++)
+	ev_outbox_map_columns(&outbox, found->desc);
+	for (int i = 0; i < found->count; i++)
 	{
 		MemoryContext row_context;
 		EvRow		row;
@@ -211,7 +232,7 @@ copy_rows(const Polled *polled, EvBatch *batch)
 											ALLOCSET_DEFAULT_SIZES);
 		MemoryContextSwitchTo(row_context);
 		kind = ev_row_read(&outbox, RelationGetRelationName(polled->relation),
-						   table->tupdesc, table->vals[i], &row);
+						   found->desc, found->rows[i], &row);
 		if (kind == EV_ROW_MALFORMED)
 		{
 			bury(&row);
@@ -231,28 +252,46 @@ copy_rows(const Polled *polled, EvBatch *batch)
 	MemoryContextDelete(context);
 }
 
-/* Keeps what tells the rows that SPI has found apart from others. */
+/* Keeps what tells these rows apart from others. */
 static void
-keep_keys(const Polled *polled, EvBatch *batch)
+keep_keys(const Polled *polled, TupleDesc desc, HeapTuple *rows, int count,
+		  EvBatch *batch)
 {
-	AttrNumber	number = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(TupleDescAttr(RelationGetDescr(polled->relation), polled->outbox->columns[key_column(polled->outbox)] - 1)->attname));
-	Oid			type = SPI_gettypeid(SPI_tuptable->tupdesc, number);
-	Datum	   *keys = palloc(sizeof(Datum) * SPI_processed);
+	AttrNumber	number = SPI_fnumber(desc, NameStr(TupleDescAttr(RelationGetDescr(polled->relation), polled->outbox->columns[key_column(polled->outbox)] - 1)->attname));
+	Oid			type = SPI_gettypeid(desc, number);
+	Datum	   *keys = palloc(sizeof(Datum) * count);
 	int16		length;
 	bool		by_value;
 	char		align;
 	bool		isnull;
 	MemoryContext old_context;
 
-	for (uint64 i = 0; i < SPI_processed; i++)
-		keys[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-								number, &isnull);
+	for (int i = 0; i < count; i++)
+		keys[i] = SPI_getbinval(rows[i], desc, number, &isnull);
 	get_typlenbyvalalign(type, &length, &by_value, &align);
 	batch->keys_type = get_array_type(type);
 	old_context = MemoryContextSwitchTo(batch->context);
-	batch->keys = PointerGetDatum(construct_array(keys, SPI_processed, type,
+	batch->keys = PointerGetDatum(construct_array(keys, count, type,
 												  length, by_value, align));
 	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * How many rows the next batch may have, after one of so many at most.  Foreign
+ * servers send rows by the hundred, whatever we have room for; so we ask for
+ * ever more, from one on, as long as they are small.
+ */
+static int
+next_limit(int limit, const EvCollection *found)
+{
+	size_t		average;
+
+	if (found->count == 0)
+		return limit;
+	average = Max(found->size / found->count, 1);
+	if (found->count == limit)
+		limit = Min(limit * 2, MAX_ROWS);
+	return Max(Min(limit, MAX_SIZE / average), 1);
 }
 
 /*
@@ -264,31 +303,37 @@ void
 ev_poll_copy(Oid relid, EvBatch *batch)
 {
 	Polled		polled;
-	char	   *command;
-	int			count;
+	EvCollection found;
+	EvCommand	command = {.receiver = &found.receiver};
+	int			limit = batch->limit;
 
 	Assert(batch->count == 0);
 	MemoryContextReset(batch->context);
 	batch->malformed = 0;
+
+	/* Should it fail, for want of memory say, the next one is small. */
+	batch->limit = 1;
 	begin();
 	open_table(relid, &polled);
-	command = psprintf("SELECT * FROM %s WHERE %s IS NOT NULL%s%s%s ORDER BY %s LIMIT %d",
-					   polled.name, polled.key,
-					   polled.published ? " AND " : "",
-					   polled.published ? polled.published : "",
-					   polled.published ? " = 0" : "",
-					   polled.key, EV_POLL_BATCH);
-	run_as_owner(&polled, command, 0, InvalidOid, (Datum) 0, SPI_OK_SELECT);
-	count = SPI_processed;
-	if (count > 0)
+	ev_collect_init(&found, MAX_SIZE);
+	command.text = psprintf("SELECT * FROM %s WHERE %s IS NOT NULL%s%s%s ORDER BY %s LIMIT %d",
+							polled.name, polled.key,
+							polled.published ? " AND " : "",
+							polled.published ? polled.published : "",
+							polled.published ? " = 0" : "",
+							polled.key, limit);
+	run_as_owner(&polled, &command, SPI_OK_SELECT);
+	if (found.count > 0)
 	{
-		keep_keys(&polled, batch);
-		copy_rows(&polled, batch);
+		keep_keys(&polled, found.desc, found.rows, found.count, batch);
+		copy_rows(&polled, &found, batch);
 	}
 	relation_close(polled.relation, NoLock);
 	end();
-	batch->count = count;
+	batch->count = found.count;
+	batch->full = found.count == limit || found.size >= MAX_SIZE;
 	batch->end_lsn = XactLastCommitEnd;
+	batch->limit = next_limit(limit, &found);
 }
 
 /*
@@ -307,8 +352,8 @@ ev_poll_mark(Oid relid, EvBatch *batch)
 		psprintf("UPDATE %s SET %s = 1 WHERE %s = 0 AND %s = ANY ($1)",
 				 polled.name, polled.published, polled.published, polled.key) :
 		psprintf("DELETE FROM %s WHERE %s = ANY ($1)", polled.name, polled.key);
-	run_as_owner(&polled, command, 1, batch->keys_type, batch->keys,
-				 polled.published ? SPI_OK_UPDATE : SPI_OK_DELETE);
+	run_with(&polled, command, batch->keys_type, batch->keys,
+			 polled.published ? SPI_OK_UPDATE : SPI_OK_DELETE);
 	relation_close(polled.relation, NoLock);
 	end();
 	ev_shared_outbox_count(relid, batch->count - batch->malformed,
@@ -356,20 +401,20 @@ ev_poll_clean(Oid relid, EvBatch *batch)
 	age = age_column(&polled, &type, &limit);
 	if (age != NULL)
 	{
-		run_as_owner(&polled, psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL AND %s = 1 AND %s < $1 LIMIT %d",
-									   polled.key, polled.name, polled.key,
-									   polled.published, age, EV_POLL_BATCH),
-					 1, type, limit, SPI_OK_SELECT);
+		run_with(&polled, psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL AND %s = 1 AND %s < $1 LIMIT %d",
+								   polled.key, polled.name, polled.key,
+								   polled.published, age, MAX_ROWS),
+				 type, limit, SPI_OK_SELECT);
 		count = SPI_processed;
 	}
 	if (count > 0)
 	{
-		keep_keys(&polled, batch);
-		run_as_owner(&polled, psprintf("DELETE FROM %s WHERE %s = 1 AND %s = ANY ($1)",
-									   polled.name, polled.published, polled.key),
-					 1, batch->keys_type, batch->keys, SPI_OK_DELETE);
+		keep_keys(&polled, SPI_tuptable->tupdesc, SPI_tuptable->vals, count, batch);
+		run_with(&polled, psprintf("DELETE FROM %s WHERE %s = 1 AND %s = ANY ($1)",
+								   polled.name, polled.published, polled.key),
+				 batch->keys_type, batch->keys, SPI_OK_DELETE);
 	}
 	relation_close(polled.relation, NoLock);
 	end();
-	return count == EV_POLL_BATCH;
+	return count == MAX_ROWS;
 }

@@ -133,7 +133,7 @@ step(void)
 	}
 	if (!batch_is_acknowledged())
 		return publisher_is_able() ? ACKNOWLEDGE_POLL : REST_POLL;
-	full = batch.count == EV_POLL_BATCH;
+	full = batch.full;
 	ev_poll_mark(relid, &batch);
 	ev_worker_show(full ? EV_STATE_CATCHING_UP : EV_STATE_STREAMING, NULL);
 	return full ? 0 : interval;
@@ -213,8 +213,7 @@ ev_poller_main(Datum main_arg)
 	relid = ev_worker_task()->relid;
 	context = AllocSetContextCreate(TopMemoryContext, "eventuate poller",
 									ALLOCSET_DEFAULT_SIZES);
-	batch.context = AllocSetContextCreate(TopMemoryContext, "eventuate batch",
-										  ALLOCSET_DEFAULT_SIZES);
+	ev_poll_init(&batch);
 	for (;;)
 	{
 		MemoryContextSwitchTo(context);
