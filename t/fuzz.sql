@@ -77,11 +77,11 @@ $$;
 -- Headers as functions and columns take them: of either form, good or bad.
 CREATE FUNCTION fuzz.headers() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-	kind int := fuzz.below(13);
+	kind int := fuzz.below(16);
 	result text := '';
 BEGIN
 	-- Those of a command that wants a reply.
-	IF kind = 12 THEN
+	IF kind > 12 THEN
 		RETURN '{"ID":"1","command_reply_to":"fuzz1"' || fuzz.pick('', ',"commandreply_x":"' || fuzz.below(9) || '"', ',' || fuzz.json_string() || ':""') || '}';
 	END IF;
 	FOR i IN 1 .. fuzz.below(5) LOOP
@@ -112,7 +112,7 @@ BEGIN
 		WHEN 1 THEN fuzz.characters(fuzz.below(20))
 		WHEN 2 THEN repeat(fuzz.pick('x', '.', fuzz.characters(1)), 240 + fuzz.below(20))
 		WHEN 3 THEN fuzz.json(3)
-		WHEN 4 THEN fuzz.pick('.', '..', '-', 'fuzz.box', 'SUCCESS', 'FAILURE', '{}', '{"a": 1}', 'orders ')
+		WHEN 4 THEN fuzz.pick('.', '..', '-', 'fuzz.box', 'SUCCESS', 'FAILURE', 'eventuate', 'raw', '{}', '{"a": 1}', 'orders ')
 		ELSE 'fuzz' || fuzz.below(8)
 	END;
 END
@@ -206,6 +206,14 @@ BEGIN
 		INSERT INTO fuzz.results VALUES (f.signature, result, 1, left(problem, 200), left(statement, 1000))
 		ON CONFLICT ON CONSTRAINT results_pkey DO UPDATE SET count = results.count + 1;
 	END LOOP;
+END
+$$;
+
+-- Calls of eventuate_wait(), each to be a transaction of its own.
+CREATE FUNCTION fuzz.waits(seed int, cases int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM setseed(seed / 2147483648.0);
+	RETURN QUERY SELECT format('SELECT eventuate_wait(%s, %s)', fuzz.expression('pg_lsn'), fuzz.expression('interval')) FROM generate_series(1, cases);
 END
 $$;
 
