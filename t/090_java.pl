@@ -27,8 +27,9 @@ create_tram_tables($node{own}, 'eventuate', 'shards', 'app');
 my %service = tram_services(
 	$kafka,
 	map { +{ node => $node{own}, database => 'eventuate', user => 'app', tram => $_->{name} =~ /^(\w+)/, %$_ } } (
-		{ name => 'newest-own' },
-		{ name => 'oldest-own' },
+		# What locks needs autosave: Tram goes on after an INSERT that has failed.
+		{ name => 'newest-own', url => '&autosave=always' },
+		{ name => 'oldest-own', url => '&autosave=always' },
 		{ name => 'newest-adopted', node => $node{adopted} },
 		{ name => 'oldest-adopted', node => $node{adopted} },
 		{
@@ -124,14 +125,21 @@ foreach my $i (0 .. $#services)
 # ---------------------------------------------------------------------
 # Sagas: a participant in Java, then one in SQL
 # ---------------------------------------------------------------------
+sub answer
+{
+	my ($record, $outcome, $headers) = @_;
+	my $value = $record->{value} =~ s/'/''/gr;
+	sql('own', qq{
+		SELECT eventuate_reply('$value'::jsonb->'headers', '$outcome',
+			'io.eventuate.tram.commands.common.' || initcap('$outcome'), '{}', '$headers')});
+	return;
+}
+
 $service{$_}->order('saga', 1), $service{$_}->order('saga', 2) foreach @services;
 foreach my $record (wait_for_records($kafka, 'sql-participant', 2 * @services))
 {
-	my $value = $record->{value} =~ s/'/''/gr;
-	sql('own', qq{
-		SELECT eventuate_reply(message->'headers', outcome, 'io.eventuate.tram.commands.common.' || initcap(outcome), '{}')
-		FROM (SELECT '$value'::jsonb) AS r (message),
-			LATERAL (SELECT CASE (message->>'payload')::jsonb->>'order' WHEN '1' THEN 'SUCCESS' ELSE 'FAILURE' END) AS o (outcome)});
+	my $command = JSON::PP::decode_json(JSON::PP::decode_json($record->{value})->{payload});
+	answer($record, $command->{order} == 1 ? 'SUCCESS' : 'FAILURE', '{}');
 }
 foreach my $name (@services)
 {
@@ -144,6 +152,47 @@ foreach my $name (@services)
 			'saga accepted|1', 'saga rejected|2') ],
 		"$name: a saga goes to its end, another back");
 }
+
+# ---------------------------------------------------------------------
+# Sagas with locks: of two that want the same customer the second is stashed
+# until the first unlocks; what SQL says it has locked SQL is told to unlock
+# ---------------------------------------------------------------------
+my @locking = qw(newest-own oldest-own);
+
+# The commands to confirm and those to unlock
+sub sql_locks
+{
+	my ($confirm, $unlock) = @_;
+	my %commands = (Confirm => [], SagaUnlockCommand => []);
+	foreach my $record (wait_for_records($kafka, 'sql-locks', $confirm + $unlock))
+	{
+		my $headers = JSON::PP::decode_json($record->{value})->{headers};
+		push @{ $commands{ $headers->{command_type} =~ s/.*\.//r } }, { %$record, resource => $headers->{command_resource} };
+	}
+	return @commands{qw(Confirm SagaUnlockCommand)};
+}
+
+$service{$_}->order('lock', 1) foreach @locking;
+my ($first) = sql_locks(2, 0);
+$service{$_}->order('lock', 2) foreach @locking;
+wait_for_query($node{own}, 'eventuate', 'SELECT count(*) = 2 FROM eventuate.saga_stash_table');
+answer($_, 'SUCCESS', '{"saga-locked-target": "shelf/1"}') foreach @$first;
+my ($both) = sql_locks(4, 2);
+my %answered = map { ($_->{key} => 1) } @$first;
+answer($_, 'SUCCESS', '{"saga-locked-target": "shelf/2"}') foreach grep { !$answered{ $_->{key} } } @$both;
+my (undef, $unlocks) = sql_locks(4, 4);
+is_deeply([ sort map { $_->{resource} } @$unlocks ],
+	[qw(shelf/1 shelf/1 shelf/2 shelf/2)], 'SQL is told to unlock what it has locked');
+foreach my $name (@locking)
+{
+	$service{$name}->wait_for('lock end|2');
+	is_deeply(
+		[ grep { /^lock/ } $service{$name}->said ],
+		[ 'lock open|1', 'lock hold|1', 'lock open|2', 'lock end|1', 'lock hold|2', 'lock end|2' ],
+		"$name: the second waits until the first has unlocked");
+}
+wait_for_query($node{own}, 'eventuate', 'SELECT count(*) = 0 FROM eventuate.saga_lock_table');
+is($node{own}->safe_psql('eventuate', 'SELECT count(*) FROM eventuate.saga_stash_table'), 0, 'no lock is left');
 
 my @used = grep { $node{own}->safe_psql('eventuate', "SELECT count(*) FROM shards.message$_") } 0 .. 3;
 cmp_ok(scalar @used, '>', 1, 'more than one shard was used');

@@ -1,9 +1,10 @@
 # Services on Eventuate Tram: real ones, in Java, on the newest and on the
-# oldest version.  What they do is in t/java/Service.java.
+# oldest version.  What they do is in t/java/Service.java and LockingSaga.java.
 #
 #	my %service = tram_services($kafka,
 #		{ name => 'orders', tram => 'newest', node => $node, database => 'eventuate', user => 'app' }, ..);
-#		# and with properties of its own: properties => ['eventuate.outbox.id=7']
+#		# with properties of its own: properties => ['eventuate.outbox.id=7'],
+#		# and with more in its JDBC URL: url => '&autosave=always'
 #	$service{orders}->order('publish', 'order-1', 0, 3);
 #	$service{orders}->wait_for('event|order-1|0');
 
@@ -38,14 +39,14 @@ sub compile
 		$run->{run} = IPC::Run::start(
 			[
 				'javac', '--release', '11', '-Xlint:-options', '-encoding', 'UTF-8',
-				'-cp', $class_path{$version}, '-d', $classes, 't/java/Service.java'
+				'-cp', $class_path{$version}, '-d', $classes, glob('t/java/*.java')
 			],
 			'<', \undef, '>&', \$run->{output});
 	}
 	foreach my $version (@versions)
 	{
 		$run{$version}{run}->finish
-		  or die "t/java/Service.java does not compile with the $version Tram: $run{$version}{output}\n";
+		  or die "t/java does not compile with the $version Tram: $run{$version}{output}\n";
 	}
 	return;
 }
@@ -156,7 +157,7 @@ sub new
 		'java', '-Xmx128m', '-XX:-UsePerfData', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
 		'-Dstdout.encoding=UTF-8', '-Dfile.encoding=UTF-8',
 		'-cp', $class_path{ $options{tram} }, 'eventuate.test.Service', $options{name},
-		'jdbc:postgresql://127.0.0.1:' . $options{node}->port . "/$options{database}?user=$options{user}",
+		'jdbc:postgresql://127.0.0.1:' . $options{node}->port . "/$options{database}?user=$options{user}" . ($options{url} // ''),
 		$kafka->brokers, map { "--$_" } @{ $options{properties} || [] });
 	close $from_us;
 	$self->{in}->autoflush(1);

@@ -145,7 +145,7 @@ class OrderSaga implements SimpleSaga<OrderData> {
 @Import({TramJdbcKafkaConfiguration.class, TramEventsPublisherConfiguration.class,
 	TramEventSubscriberConfiguration.class, TramCommandProducerConfiguration.class,
 	TramCommandConsumerConfiguration.class, SagaOrchestratorConfiguration.class,
-	SagaParticipantConfiguration.class})
+	SagaParticipantConfiguration.class, Locking.class})
 public class Service {
 	static String name;
 
@@ -262,6 +262,9 @@ public class Service {
 				break;
 			case "saga":
 				saga(context, Integer.parseInt(words[1]));
+				break;
+			case "lock":
+				LockingSaga.start(context, Integer.parseInt(words[1]));
 				break;
 			// What was done is undone.
 			case "fail":
