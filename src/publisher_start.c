@@ -163,6 +163,7 @@ begin_round(void)
 	ev_publisher_turn();
 	if (ev_worker_restart_wanted())
 		ev_worker_leave_and_come_back();
+	ev_publisher.round_began_at = ev_instant_now();
 }
 
 /* What was recovered has no position: the slot begins where it ends. */

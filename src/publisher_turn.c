@@ -39,7 +39,8 @@
 #include "worker.h"
 
 /* All in ms. */
-#define BIRTH_GRACE 10000		/* without Kafka, while a slot is being born */
+#define AWAY_GRACE 10000		/* without Kafka, while recovery holds
+								 * something */
 #define WAL_INTERVAL 1000		/* between looks at how much WAL is held back */
 #define SETTLED_AFTER 30000		/* publishing for so long is a success */
 
@@ -157,19 +158,26 @@ remember_wal_messages(void)
 }
 
 /*
- * A slot that is being born holds back vacuum in the whole database.  It is
- * not worth that while nothing can be sent: away with it.
+ * A slot that is being born holds back vacuum in the whole database, and so
+ * does a round that is read from the tables, which has locks on them as well.
+ * That is not worth it while nothing can be sent: away with it.  What a round
+ * has sent is sent again then; so Kafka has to be away for as long as it took.
  */
 static void
-give_up_birth(EvInstant now)
+give_up_recovery(EvInstant now)
 {
-	static EvInstant down_since = 0;
+	static EvInstant there_at = 0;
+	int64		patience = AWAY_GRACE * INT64CONST(1000);
 
 	if (ev_producer_state() != EV_KAFKA_DOWN)
-		down_since = now;
-	else if (ev_slot_is_held() &&
-			 ev_instant_passed(down_since, now, BIRTH_GRACE))
-		ev_worker_leave_and_come_back();
+		there_at = now;
+	else if (ev_slot_is_held() || IsTransactionState())
+	{
+		if (!ev_slot_is_held())
+			patience = Max(patience, there_at - ev_publisher.round_began_at);
+		if (now - there_at >= patience)
+			ev_worker_leave_and_come_back();
+	}
 }
 
 /*
@@ -208,7 +216,7 @@ ev_publisher_turn(void)
 		}
 	}
 	else
-		give_up_birth(now);
+		give_up_recovery(now);
 }
 
 /*

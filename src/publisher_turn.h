@@ -19,6 +19,7 @@ typedef struct EvPublisher
 	EvProgress	progress;		/* as it was loaded last */
 	bool		connected;		/* there is a producer to serve */
 	bool		decoding;		/* the slot is open, to be confirmed */
+	EvInstant	round_began_at; /* of recovery's */
 	bool		retry_at_reload;	/* a reload may mend what a person is
 									 * waited for */
 } EvPublisher;
