@@ -63,10 +63,13 @@ t/torture_client: $(wildcard t/torture/*.c) $(wildcard t/torture/*.h)
 	$(CC) -O2 -Wall -Wextra $(COPT) -I$(includedir) -o $@ $(filter %.c,$^) -L$(libdir) -lpq -lrdkafka
 
 # The pure modules, as programs of their own under the sanitizers.
-t/unit/test_header_text t/unit/test_json_tree t/unit/test_message: src/json.c
-t/unit/test_header_text: src/json_tree.c
-t/unit/test_header_text t/unit/test_json_tree: src/json_number.c
-t/unit/test_%: t/unit/test_%.c src/%.c $(wildcard src/*.h t/unit/*.h)
+t/unit/test_header_text t/unit/test_header_random: src/header_text.c src/json_tree.c src/json_number.c src/json.c
+t/unit/test_inflight: src/inflight.c
+t/unit/test_json: src/json.c
+t/unit/test_json_tree: src/json_tree.c src/json_number.c src/json.c
+t/unit/test_message: src/message.c src/json.c
+t/unit/test_siphash: src/siphash.c
+t/unit/test_%: t/unit/test_%.c $(wildcard src/*.h t/unit/*.h)
 	$(CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DUSE_ASSERT_CHECKING -Isrc $(CPPFLAGS) \
 		-g -O1 -fno-strict-aliasing -fwrapv -fsanitize=address,undefined -fno-sanitize-recover=all $(COPT) \
 		-o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
