@@ -18,35 +18,26 @@ prepare_load($node);
 $kafka->create_topic('load', 4);
 my $load = start_load($node, 'load');
 my $pid = publisher_pid($node);
-published_more(300);
+wait_for_more($node, 300);
 
 sub leaders { my %partitions = $kafka->partitions('load'); return map { $partitions{$_}{leader} // -1 } sort keys %partitions; }
-
-# Until so many more messages are acknowledged.
-sub published_more
-{
-	my ($count) = @_;
-	my $messages = stat_of($node, 'messages');
-	wait_for_query($node, 'postgres',
-		"SELECT CASE WHEN messages >= $messages + $count THEN 't' ELSE concat_ws(', ', state, messages, last_error) END FROM pg_stat_eventuate");
-}
 
 # A leader dies, with what it has not answered.
 my ($victim) = leaders();
 note('leaders: ' . join(' ', leaders()));
 $kafka->node($victim)->kill;
 wait_until('another leader', sub { my @leaders = leaders(); return @leaders == 4 && !grep { $_ == $victim || $_ < 0 } @leaders; });
-published_more(300);
+wait_for_more($node, 300);
 note('leaders: ' . join(' ', leaders()));
 $kafka->node($victim)->start;
-published_more(100);
+wait_for_more($node, 100);
 
 # One leaves politely.
 my ($next) = grep { $_ != $victim } leaders();
 $kafka->node($next)->stop;
-published_more(300);
+wait_for_more($node, 300);
 $kafka->node($next)->start;
-published_more(100);
+wait_for_more($node, 100);
 is(publisher_pid($node), $pid, 'changes of leaders are no concern of the publisher');
 
 # Two leave: the third may not take anything alone.
@@ -65,7 +56,7 @@ wait_for_query($node, 'postgres', q{
 				ELSE concat_ws(', ', state, last_error) END FROM pg_stat_eventuate});
 pass('the view names topic, partition and broker');
 $_->launch_broker foreach map { $kafka->node($_) } @others;
-published_more(100);
+wait_for_more($node, 100);
 
 stop_load($load);
 wait_caught_up($node);

@@ -12,15 +12,6 @@ my $node = new_node('main', kafka => $kafka, properties => q{topic.metadata.refr
 wait_for_state($node, 'postgres', 'streaming');
 prepare_load($node);
 
-# Until so many more messages are acknowledged.
-sub published_more
-{
-	my ($count) = @_;
-	my $messages = stat_of($node, 'messages');
-	wait_for_query($node, 'postgres',
-		"SELECT CASE WHEN messages >= $messages + $count THEN 't' ELSE concat_ws(', ', state, messages, last_error) END FROM pg_stat_eventuate");
-}
-
 sub topic_command
 {
 	$kafka->java('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $kafka->brokers, @_);
@@ -33,10 +24,10 @@ sub topic_command
 $kafka->create_topic('load', 2);
 my $pid = publisher_pid($node);
 my $load = start_load($node, 'load', clients => 12);
-published_more(200);
+wait_for_more($node, 200);
 topic_command('--alter', '--topic', 'load', '--partitions', 12);
 wait_until('records on a new partition', sub { grep { consume($kafka, 'load', partition => $_) } 2 .. 11 });
-published_more(200);
+wait_for_more($node, 200);
 stop_load($load);
 wait_caught_up($node);
 check_load($node, $kafka, 'load', 'partitions are added', once => 1, unordered => 1);
@@ -52,7 +43,7 @@ foreach my $case ([ 'smaller', 12, 2 ], [ 'larger', 2, 12 ])
 
 	$kafka->create_topic($topic, $before);
 	$load = start_load($node, $topic, clients => 12);
-	published_more(200);
+	wait_for_more($node, 200);
 	topic_command('--delete', '--topic', $topic);
 	my $from = $node->safe_psql('postgres', q{SELECT nextval('load_numbers')});
 	$kafka->create_topic($topic, $after);

@@ -62,10 +62,10 @@ foreach my $count (1, 3)
 	my $position = log_position($node);
 	$kafka->command('rtt 1 5');
 	my $load = start_load($node, "load.$count");
-	published_more(100);
+	wait_for_more($node, 100);
 	$kafka->command('error ' . PRODUCE . " 45 $count");
 	wait_until('an error', sub { said($position) >= 1 });
-	published_more(200);
+	wait_for_more($node, 200);
 	stop_load($load);
 	wait_caught_up($node);
 	wait_for_state($node, 'postgres', 'streaming');
@@ -84,7 +84,7 @@ my $pid = publisher_pid($node);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 wait_for_log($node, qr/the Kafka producer cannot go on: .*CLUSTER_AUTHORIZATION_FAILED/, $position);
 my $load = start_load($node, 'unauthorised');
-published_more(100);
+wait_for_more($node, 100);
 stop_load($load);
 wait_caught_up($node);
 check_load($node, $kafka, 'unauthorised', 'without permission for a while', once => 1);
@@ -95,7 +95,7 @@ sub load
 {
 	my ($topic) = @_;
 	my $load = start_load($node, $topic);
-	published_more(100);
+	wait_for_more($node, 100);
 	stop_load($load);
 	wait_caught_up($node);
 }
@@ -105,13 +105,4 @@ sub said
 	my ($from) = @_;
 	my $count = () = substr(slurp_file($node->logfile), $from) =~ /ERROR:  the Kafka producer cannot go on/g;
 	return $count;
-}
-
-# Until so many more messages are acknowledged.
-sub published_more
-{
-	my ($count) = @_;
-	my $messages = stat_of($node, 'messages');
-	wait_for_query($node, 'postgres',
-		"SELECT CASE WHEN messages >= $messages + $count THEN 't' ELSE concat_ws(', ', state, messages, last_error) END FROM pg_stat_eventuate");
 }

@@ -44,7 +44,7 @@ our @EXPORT = (
 	  mock_kafka real_kafka kafka_connect new_node slurp_file
 	  consume wait_for_records produce
 	  prepare_load start_load stop_load load_sent check_load
-	  wait_until wait_for_query wait_for_state wait_caught_up
+	  wait_until wait_for_query wait_for_state wait_for_more wait_caught_up
 	  wait_for_log log_position
 	  publisher_pid launcher_pid stat_of sanitized
 	  follow copies_slots wait_for_slot_copy

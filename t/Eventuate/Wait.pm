@@ -102,6 +102,16 @@ sub wait_caught_up
 	return;
 }
 
+# Until the publisher has had so many more messages acknowledged.
+sub wait_for_more
+{
+	my ($node, $count) = @_;
+	my $messages = stat_of($node, 'messages');
+	wait_for_query($node, 'postgres',
+		"SELECT CASE WHEN messages >= $messages + $count THEN 't' ELSE concat_ws(', ', state, messages, last_error) END FROM pg_stat_eventuate");
+	return;
+}
+
 # One column or expression of the database's row in pg_stat_eventuate.
 sub stat_of
 {

@@ -29,26 +29,32 @@ import org.springframework.context.ApplicationContext;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
-class Open implements Command {
+abstract class OrderCommand implements Command {
 	public int order;
+
+	CommandWithDestination about(OrderData data, String channel) {
+		order = data.order;
+		return send(this).to(channel).build();
+	}
 }
 
-class Hold implements Command {
-	public int order;
+class Open extends OrderCommand {
 }
 
-class Confirm implements Command {
-	public int order;
+class Hold extends OrderCommand {
+}
+
+class Confirm extends OrderCommand {
 }
 
 class LockingSaga implements SimpleSaga<OrderData> {
 	private final SagaDefinition<OrderData> definition =
 		step()
-			.invokeParticipant(this::open)
+			.invokeParticipant(data -> new Open().about(data, "locks-" + Service.name))
 		.step()
-			.invokeParticipant(this::hold)
+			.invokeParticipant(data -> new Hold().about(data, "locks-" + Service.name))
 		.step()
-			.invokeParticipant(this::confirm)
+			.invokeParticipant(data -> new Confirm().about(data, "sql-locks"))
 		.step()
 			.invokeLocal(this::end)
 		.build();
@@ -61,24 +67,6 @@ class LockingSaga implements SimpleSaga<OrderData> {
 	@Override
 	public String getSagaType() {
 		return "LockingSaga-" + Service.name;
-	}
-
-	private CommandWithDestination open(OrderData data) {
-		Open command = new Open();
-		command.order = data.order;
-		return send(command).to("locks-" + Service.name).build();
-	}
-
-	private CommandWithDestination hold(OrderData data) {
-		Hold command = new Hold();
-		command.order = data.order;
-		return send(command).to("locks-" + Service.name).build();
-	}
-
-	private CommandWithDestination confirm(OrderData data) {
-		Confirm command = new Confirm();
-		command.order = data.order;
-		return send(command).to("sql-locks").build();
 	}
 
 	private void end(OrderData data) {
