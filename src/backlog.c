@@ -60,6 +60,7 @@ typedef struct RowStream
 {
 	Relation	relation;
 	const EvOutbox *outbox;
+	TransactionId next;			/* when reading began, the same for all tables */
 	Tuplesortstate *sort;
 	TupleTableSlot *sorted;
 	TupleTableSlot *row;
@@ -132,21 +133,22 @@ ev_backlog_lock(void)
  * ---------------------------------------------------------------------
  */
 
-/* By age of transaction, then by place. */
+/* By age of transaction, as of one and the same "next", then by place. */
 static char *
-place_key(TupleTableSlot *slot)
+place_key(TransactionId next, TupleTableSlot *slot)
 {
 	TransactionId xmin = ev_backlog_row_xmin(slot);
-	FullTransactionId next = ReadNextFullTransactionId();
-	uint64		age = TransactionIdIsNormal(xmin) ?
-	(uint32) (XidFromFullTransactionId(next) - xmin) : PG_UINT32_MAX;
+	uint32		age = TransactionIdIsNormal(xmin) ? next - xmin : PG_UINT32_MAX;
 
-	return psprintf("%08x-%08x-%04x", PG_UINT32_MAX - (uint32) age,
+	return psprintf("%08x-%08x-%04x", PG_UINT32_MAX - age,
 					ItemPointerGetBlockNumber(&slot->tts_tid),
 					ItemPointerGetOffsetNumber(&slot->tts_tid));
 }
 
-/* A number as Tram's CDC service would make an id of it. */
+/*
+ * A number as Tram's CDC service would make an id of it; below zero it goes
+ * before all others.
+ */
 static char *
 number_key(const EvOutbox *outbox, int64 number)
 {
@@ -154,12 +156,12 @@ number_key(const EvOutbox *outbox, int64 number)
 
 	ev_message_format_int128(id, number, Max(outbox->label.outbox_id, 0) +
 							 outbox->shard);
-	return pstrdup(id);
+	return psprintf("%s%s", number < 0 ? "-" : "", id);
 }
 
 /* What a row is sorted by: bytes, compared as such. */
 static char *
-sort_key(const EvOutbox *outbox, TupleTableSlot *slot)
+sort_key(const EvOutbox *outbox, TransactionId next, TupleTableSlot *slot)
 {
 	AttrNumber	id = outbox->columns[EV_COLUMN_ID];
 	AttrNumber	dbid = outbox->columns[EV_COLUMN_DBID];
@@ -188,7 +190,7 @@ sort_key(const EvOutbox *outbox, TupleTableSlot *slot)
 		if (!isnull)
 			return number_key(outbox, ev_outbox_integer(outbox, EV_COLUMN_ID, value));
 	}
-	return place_key(slot);
+	return place_key(next, slot);
 }
 
 /* What is sorted in place of the rows themselves. */
@@ -208,7 +210,7 @@ static void
 put_row(RowStream *stream, TupleTableSlot *row)
 {
 	TupleTableSlot *slot = stream->sorted;
-	char	   *key = sort_key(stream->outbox, row);
+	char	   *key = sort_key(stream->outbox, stream->next, row);
 
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_KEY - 1] = CStringGetTextDatum(key);
@@ -270,9 +272,10 @@ next_row(RowStream *stream)
 
 static void
 open_stream(RowStream *stream, Relation relation, const EvBacklog *backlog,
-			int memory)
+			TransactionId next, int memory)
 {
 	stream->relation = relation;
+	stream->next = next;
 	stream->outbox = ev_outbox_find(relation);
 	stream->row = table_slot_create(relation, NULL);
 	sort_rows(stream, backlog, memory);
@@ -375,12 +378,13 @@ ev_backlog_send(List *relations, const EvBacklog *backlog, const EvSink *sink)
 {
 	RowStream  *streams = palloc0(sizeof(RowStream) * Max(list_length(relations), 1));
 	int			memory = Max(maintenance_work_mem / Max(list_length(relations), 1), 64);
+	TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
 	ListCell   *cell;
 	int			count = 0;
 	uint64		sent;
 
 	foreach(cell, relations)
-		open_stream(&streams[count++], (Relation) lfirst(cell), backlog, memory);
+		open_stream(&streams[count++], (Relation) lfirst(cell), backlog, next, memory);
 	sent = merge_streams(streams, count, backlog, sink);
 	for (int i = 0; i < count; i++)
 		close_stream(&streams[i]);
