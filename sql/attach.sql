@@ -241,6 +241,12 @@ CREATE TABLE mixed_b PARTITION OF mixed FOR VALUES IN ('b') PARTITION BY LIST (v
 CREATE UNLOGGED TABLE mixed_bc PARTITION OF mixed_b DEFAULT;
 SELECT eventuate_detach('mixed');
 CREATE UNLOGGED TABLE mixed_bc PARTITION OF mixed_b DEFAULT;
+CREATE TABLE asked (id int, topic text, value text) PARTITION BY LIST (topic);
+SELECT eventuate_attach('asked', 'raw', reader => 'polling');
+CREATE FOREIGN TABLE asked_far PARTITION OF asked FOR VALUES IN ('far') SERVER regress_elsewhere;
+CREATE TABLE asked_near PARTITION OF asked FOR VALUES IN ('near');
+ALTER TABLE asked_near SET UNLOGGED;
+DROP TABLE asked;
 DROP FOREIGN DATA WRAPPER regress_elsewhere CASCADE;
 
 -- Whose table it is, and to whom it is granted

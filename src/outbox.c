@@ -256,17 +256,34 @@ find_label(Oid relid, bool is_partition, Oid *owner)
 	return NULL;
 }
 
-/* Are the table's rows messages, by a label of its own or of an ancestor? */
-bool
-ev_outbox_is_attached(Oid relid)
+/* The label, of its own or of an ancestor, of a table that is attached. */
+static bool
+find_attached(Oid relid, EvLabel *label)
 {
-	EvLabel		label;
 	const char *reason;
 	Oid			owner;
 	char	   *text = find_label(relid, get_rel_relispartition(relid), &owner);
 
-	return text != NULL && ev_label_parse(text, &label, &reason) &&
-		ev_label_is_attached(&label);
+	return text != NULL && ev_label_parse(text, label, &reason) &&
+		ev_label_is_attached(label);
+}
+
+/* Are the table's rows messages? */
+bool
+ev_outbox_is_attached(Oid relid)
+{
+	EvLabel		label;
+
+	return find_attached(relid, &label);
+}
+
+/* Are they read in the write-ahead log? */
+bool
+ev_outbox_needs_wal(Oid relid)
+{
+	EvLabel		label;
+
+	return find_attached(relid, &label) && label.reader == EV_READER_WAL;
 }
 
 /*

@@ -50,6 +50,7 @@ extern bool ev_outbox_is_polled(Oid relid);
 extern List *ev_outbox_list(void);
 extern void ev_outbox_register(void);
 extern bool ev_outbox_is_attached(Oid relid);
+extern bool ev_outbox_needs_wal(Oid relid);
 extern Oid	ev_outbox_unreadable_partition(Oid relid);
 extern void ev_outbox_set_label(Oid relid, const char *label);
 

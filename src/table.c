@@ -106,7 +106,7 @@ refuse_unlogged(AlterTableStmt *statement)
 		if (((AlterTableCmd *) lfirst(cell))->subtype != AT_SetUnLogged)
 			continue;
 		relid = RangeVarGetRelid(statement->relation, NoLock, true);
-		if (OidIsValid(relid) && ev_outbox_is_attached(relid))
+		if (OidIsValid(relid) && ev_outbox_needs_wal(relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("table \"%s\" cannot be unlogged because it is an outbox",
@@ -149,7 +149,7 @@ refuse_unreadable(RangeVar *partition)
 	CommandCounterIncrement();
 	relid = RangeVarGetRelid(partition, NoLock, true);
 	if (!OidIsValid(relid) || !get_rel_relispartition(relid) ||
-		!ev_outbox_is_attached(relid))
+		!ev_outbox_needs_wal(relid))
 		return;
 	unreadable = ev_outbox_unreadable_partition(relid);
 	if (OidIsValid(unreadable))
