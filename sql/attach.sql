@@ -247,6 +247,14 @@ CREATE FOREIGN TABLE asked_far PARTITION OF asked FOR VALUES IN ('far') SERVER r
 CREATE TABLE asked_near PARTITION OF asked FOR VALUES IN ('near');
 ALTER TABLE asked_near SET UNLOGGED;
 DROP TABLE asked;
+CREATE TABLE pending (id int, topic text, value text);
+SELECT eventuate_attach('pending', 'raw', reader => 'polling');
+SELECT eventuate_attach('pending', 'raw');
+SELECT eventuate_attach('pending', 'raw', publish_existing => true);
+SELECT eventuate_attach('pending', 'raw', reader => 'polling', poll_interval => '1s');
+SELECT eventuate_detach('pending');
+SELECT eventuate_attach('pending', 'raw');
+DROP TABLE pending;
 DROP FOREIGN DATA WRAPPER regress_elsewhere CASCADE;
 
 -- Whose table it is, and to whom it is granted

@@ -306,6 +306,27 @@ static const EvCopying copying_all = {
 	.malformed = refuse_malformed
 };
 
+/*
+ * Throws if rows that a poller has not met yet would be forgotten: what is in
+ * the write-ahead log of them is from a time when they were not read there.
+ */
+static void
+check_reader(Oid relid, const EvLabel *label, bool copies)
+{
+	EvLabel		old;
+	char	   *text;
+
+	if (copies || label->reader != EV_READER_WAL ||
+		!get_label(relid, &old, &text) ||
+		!ev_label_is_attached(&old) || old.reader != EV_READER_POLLING)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" is polled", get_rel_name(relid)),
+			 errdetail("Rows that were not polled yet would not be published."),
+			 errhint("Use publish_existing => true, or call eventuate_detach() first if they need not be.")));
+}
+
 /* ---------------------------------------------------------------------
  * The functions
  * ---------------------------------------------------------------------
@@ -336,6 +357,7 @@ eventuate_attach(PG_FUNCTION_ARGS)
 	put_since(&text, relid, copies);
 	appendStringInfoChar(&text, '}');
 	ev_attach_check(relid, text.data, &label);
+	check_reader(relid, &label, copies);
 	ev_outbox_set_label(relid, text.data);
 	if (copies)
 		ev_copy_rows(ev_backlog_lock_table(relid, LOCK_MODE), &copying_all);
