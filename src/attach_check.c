@@ -138,7 +138,7 @@ ev_attach_check(Oid relid, const char *text, EvLabel *label)
 				 errmsg("table \"%s\" cannot be attached as \"%s\"",
 						get_rel_name(relid), ev_label_format_name(label->format)),
 				 errdetail("In this format %s.", outbox.problem),
-				 errhint("Name the columns in the argument \"columns\", such as '{\"topic\": \"destination\"}'.")));
+				 errhint("Name the columns in the argument \"columns\", such as '{\"value\": \"body\", \"topic\": null}', where null is none.")));
 	check_retention(relid, &outbox, has_age);
 	if (label->reader == EV_READER_POLLING &&
 		outbox.columns[EV_COLUMN_ID] == 0 && outbox.columns[EV_COLUMN_DBID] == 0)
