@@ -13,27 +13,22 @@ wait_for_state($node, 'postgres', 'streaming');
 $node->safe_psql('postgres', 'SELECT eventuate_pause()');
 wait_for_state($node, 'postgres', 'paused');
 
-sub begin { $node->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '$_[0]'"); }
-sub xid_of { return $node->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = '$_[0]'"); }
-
 # The slot is made in three steps; at each of them a transaction runs.
-begin('a');
+prepare_transaction($node, 'a');
 $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'eventuate%'});
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 foreach my $step ([ 'a', 'b' ], [ 'b', 'c' ])
 {
 	my ($old, $new) = @$step;
-	my $xid = xid_of($old);
-	wait_for_log($node, qr/waits for transaction $xid/);
-	begin($new);
-	$node->safe_psql('postgres', "COMMIT PREPARED '$old'");
+	wait_until_awaited($node, $old);
+	prepare_transaction($node, $new);
+	commit_prepared($node, $old);
 }
-my $xid = xid_of('c');
-my $waits = eval { local $Eventuate::timeout = 4; wait_for_log($node, qr/waits for transaction $xid/); 1 };
+my $waits = eval { local $Eventuate::timeout = 4; wait_until_awaited($node, 'c'); 1 };
 note($waits ? 'the slot waits for the third' : 'the slot does not wait for the third');
 $node->safe_psql('postgres', "SELECT eventuate_send('overlap', '$_')") foreach 1 .. 20;
 wait_for_records($kafka, 'overlap', 20);
-$node->safe_psql('postgres', q{COMMIT PREPARED 'c'});
+commit_prepared($node, 'c');
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 is(scalar consume($kafka, 'overlap'), 20, 'each message is there once');

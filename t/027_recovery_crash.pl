@@ -48,16 +48,16 @@ unlike(slurp_file($node->logfile), qr/transaction timeout/, 'and nothing is time
 # message is seen by the slot's first snapshot, and only by that.  Kafka is gone
 # when it is sent, and then the publisher.
 lose_slot();
-prepare('a');
+prepare_transaction($node, 'a');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
-waits_for('a');
+wait_until_awaited($node, 'a');
 $node->safe_psql('postgres', q{SELECT eventuate_send('round', 'of an earlier round', 'k')});
 wait_for_query($node, 'postgres', 'SELECT timeline FROM eventuate.progress', 0);
-prepare('b', q{SELECT eventuate_send('last', 'of the last round', 'k')});
-finish('a');
-waits_for('b');
+prepare_transaction($node, 'b', q{SELECT eventuate_send('last', 'of the last round', 'k')});
+commit_prepared($node, 'a');
+wait_until_awaited($node, 'b');
 $kafka->stop;
-finish('b');
+commit_prepared($node, 'b');
 wait_for_query($node, 'postgres', 'SELECT in_flight FROM pg_stat_eventuate', 1);
 $pid = publisher_pid($node);
 kill 'KILL', $pid;
@@ -77,9 +77,9 @@ is_deeply([ payloads('last') ], [ 'of the last round', 'then' ], 'what was not a
 
 # A slot that is being made holds back vacuum and WAL: not without Kafka.
 lose_slot();
-prepare('orphan');
+prepare_transaction($node, 'orphan');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
-waits_for('orphan');
+wait_until_awaited($node, 'orphan');
 $kafka->stop;
 wait_for_query($node, 'postgres', 'SELECT count(*) FROM pg_replication_slots', 0);
 wait_for_state($node, 'postgres', 'waiting');
@@ -87,7 +87,7 @@ pass('a slot is not left half made while Kafka is away');
 $node->safe_psql('postgres', q{SELECT eventuate_send('away', 'meanwhile', 'k')});
 $kafka->start;
 wait_for_records($kafka, 'away', 1);
-finish('orphan');
+commit_prepared($node, 'orphan');
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 is_deeply([ payloads('away') ], ['meanwhile'], 'recovery goes on with Kafka');
@@ -106,24 +106,6 @@ sub in_a_round
 {
 	wait_for_query($node, 'postgres', q{SELECT messages > 0 AND state = 'recovering' FROM pg_stat_eventuate});
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), 0, 'in the middle of a round');
-}
-
-sub prepare
-{
-	my ($name, $sql) = @_;
-	$sql //= 'SELECT pg_current_xact_id()';
-	$node->safe_psql('postgres', "BEGIN; $sql; PREPARE TRANSACTION '$name'");
-}
-
-sub finish
-{
-	$node->safe_psql('postgres', "COMMIT PREPARED '$_[0]'");
-}
-
-sub waits_for
-{
-	my $xid = $node->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = '$_[0]'");
-	wait_for_log($node, qr/waits for transaction $xid /);
 }
 
 sub payloads

@@ -10,13 +10,7 @@ use Eventuate;
 my $kafka = mock_kafka();
 my $primary = new_node('primary', kafka => $kafka);
 wait_for_state($primary, 'postgres', 'streaming');
-$primary->backup('copy');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'copy', has_streaming => 1);
-$standby->start;
-$primary->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'standby'});
-$primary->reload;
-wait_for_query($primary, 'postgres', 'SELECT sync_state FROM pg_stat_replication', 'sync');
+my $standby = new_synchronous_standby($primary);
 
 # The standby receives and flushes, and does not replay: who wants to see his
 # commit there waits, and nobody else.
@@ -26,12 +20,12 @@ wait_for_query($standby, 'postgres', 'SELECT pg_get_wal_replay_pause_state()', '
 $primary->safe_psql('postgres', 'SELECT eventuate_pause()');
 wait_for_state($primary, 'postgres', 'paused');
 $primary->safe_psql('postgres', 'SELECT pg_drop_replication_slot(slot_name) FROM pg_stat_eventuate');
-prepare('a');
+prepare_transaction($primary, 'a');
 $primary->safe_psql('postgres', 'SELECT eventuate_resume()');
-waits_for('a');
-prepare('b');
-finish('a');
-waits_for('b');
+wait_until_awaited($primary, 'a');
+prepare_transaction($primary, 'b');
+commit_prepared($primary, 'a');
+wait_until_awaited($primary, 'b');
 
 # Begun behind the slot's list of running transactions, so it is not waited for.
 my $client = $primary->background_psql('postgres');
@@ -40,7 +34,7 @@ SET synchronous_commit = remote_apply; SELECT eventuate_send('standby', 'invisib
 });
 wait_for_query($primary, 'postgres', q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 1);
 my $position = log_position($primary);
-finish('b');
+commit_prepared($primary, 'b');
 wait_for_log($primary, qr/logical decoding found consistent point/, $position);
 $primary->safe_psql('postgres', q{SELECT eventuate_send('standby', 'visible', 'k')});
 is($primary->safe_psql('postgres', 'SELECT string_agg(payload, NULL) FROM eventuate.message'), 'visible',
@@ -55,19 +49,3 @@ is_deeply([ sort map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 's
 $client->quit;
 
 done_testing();
-
-sub prepare
-{
-	$primary->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '$_[0]'");
-}
-
-sub finish
-{
-	$primary->safe_psql('postgres', "COMMIT PREPARED '$_[0]'");
-}
-
-sub waits_for
-{
-	my $xid = $primary->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = '$_[0]'");
-	wait_for_log($primary, qr/waits for transaction $xid /);
-}

@@ -19,15 +19,15 @@ wait_for_state($node, 'postgres', 'paused');
 $node->safe_psql('postgres', 'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
 
 # What two prepared transactions send is seen by the last round only.
-prepare('a', 'SELECT pg_current_xact_id()');
+prepare_transaction($node, 'a');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
-waits_for('a');
-prepare('b', q{SELECT eventuate_send('last', i::text, 'k') FROM generate_series(1, 500) AS i});
-$node->safe_psql('postgres', q{COMMIT PREPARED 'a'});
-waits_for('b');
+wait_until_awaited($node, 'a');
+prepare_transaction($node, 'b', q{SELECT eventuate_send('last', i::text, 'k') FROM generate_series(1, 500) AS i});
+commit_prepared($node, 'a');
+wait_until_awaited($node, 'b');
 is($node->safe_psql('postgres', $slots), 1, 'a slot is being made');
 $kafka->freeze;
-$node->safe_psql('postgres', q{COMMIT PREPARED 'b'});
+commit_prepared($node, 'b');
 wait_for_query($node, 'postgres', 'SELECT in_flight FROM pg_stat_eventuate', 500);
 
 my $pid = publisher_pid($node);
@@ -47,17 +47,3 @@ is_deeply([ grep { !$seen{$_}++ } map { $_->{value} =~ /"payload":"(\d+)"/ } con
 	[ 1 .. 501 ], 'nothing is lost, and order is kept');
 
 done_testing();
-
-sub prepare
-{
-	my ($name, $sql) = @_;
-	$node->safe_psql('postgres', "BEGIN; $sql; PREPARE TRANSACTION '$name'");
-	return;
-}
-
-sub waits_for
-{
-	my $xid = $node->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = '$_[0]'");
-	wait_for_log($node, qr/waits for transaction $xid /);
-	return;
-}

@@ -10,13 +10,7 @@ use Eventuate;
 my $kafka = mock_kafka();
 my $primary = new_node('primary', kafka => $kafka, conf => "log_statement = none\n");
 wait_for_state($primary, 'postgres', 'streaming');
-$primary->backup('copy');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'copy', has_streaming => 1);
-$standby->start;
-$primary->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'standby'});
-$primary->reload;
-wait_for_query($primary, 'postgres', q{SELECT sync_state FROM pg_stat_replication}, 'sync');
+my $standby = new_synchronous_standby($primary);
 
 $primary->safe_psql('postgres', q{SELECT eventuate_send('sync', 'both have it', 'k')});
 wait_for_records($kafka, 'sync', 1);

@@ -17,9 +17,9 @@
 # broker and every server is stopped at the end, also of a test that dies.
 #
 # Below Eventuate/: what waits (Wait), reads and writes Kafka (Records), keeps
-# clients sending (Load), makes standbys (Standby); and the kinds of Kafka, each
-# a Broker (Mock, Kafka, Cluster), with a Proxy before it; and what else reads
-# PostgreSQL (Connect).
+# clients sending (Load), makes standbys (Standby), leaves transactions open
+# (Prepared); and the kinds of Kafka, each a Broker (Mock, Kafka, Cluster), with a
+# Proxy before it; and what else reads PostgreSQL (Connect).
 
 package Eventuate;
 
@@ -31,6 +31,7 @@ use Eventuate::Connect ();
 use Eventuate::Kafka ();
 use Eventuate::Load;
 use Eventuate::Mock ();
+use Eventuate::Prepared;
 use Eventuate::Records;
 use Eventuate::Standby;
 use Eventuate::Wait;
@@ -47,7 +48,8 @@ our @EXPORT = (
 	  wait_until wait_for_query wait_for_state wait_for_more wait_caught_up
 	  wait_for_log log_position
 	  publisher_pid launcher_pid stat_of sanitized
-	  follow copies_slots wait_for_slot_copy
+	  follow new_synchronous_standby copies_slots wait_for_slot_copy
+	  prepare_transaction commit_prepared wait_until_awaited
 	));
 
 our $timeout = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 120;

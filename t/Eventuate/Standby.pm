@@ -33,6 +33,21 @@ sub follow
 	return;
 }
 
+# A new one, without a slot of its own, for which the primary waits.
+sub new_synchronous_standby
+{
+	my ($primary) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+	$primary->backup('copy');
+	$standby->init_from_backup($primary, 'copy', has_streaming => 1);
+	$standby->start;
+	$primary->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'standby'});
+	$primary->reload;
+	wait_for_query($primary, 'postgres', 'SELECT sync_state FROM pg_stat_replication', 'sync');
+	return $standby;
+}
+
 sub copies_slots { return $_[0]->pg_version >= 17; }
 
 # Where slots are copied: until this standby could go on with the slot.  What
