@@ -9,9 +9,9 @@
  * for now, and under load after a while, since a transaction costs Kafka the
  * same with one record as with thousands.
  *
- * A batch is open, closed (its records are awaited), then being committed; or
- * broken and being aborted, after which its records have to be sent again.
- * Only one record refused breaks it.
+ * A batch is open, closed (nothing more is sent), then being committed, for
+ * which its records are awaited; or broken and being aborted, after which its
+ * records have to be sent again.  Only one record refused breaks it.
  *
  * Promises: ev_batch_committed() is a position that Kafka keeps.
  *
@@ -73,13 +73,10 @@ ev_batch_takes(uint64 limit)
 		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
 }
 
-/* The position that Kafka keeps already. */
-static const EvStoredPosition same = {InvalidXLogRecPtr, ""};
-
 static void
 join(void)
 {
-	ev_producer_store(&same);
+	ev_producer_join();
 	joined = true;
 	ready_at = 0;
 }
@@ -140,26 +137,12 @@ ev_batch_close(void)
 	return true;
 }
 
-/* Is it closed, and not being asked for anything? */
+/* Is it closed, and can be committed? */
 bool
 ev_batch_is_closed(void)
 {
 	return closed && !broken && !committing && !aborting &&
 		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
-}
-
-/*
- * The position that it is likely to be committed with, while its records are
- * on their way.
- */
-void
-ev_batch_expect(const EvPosition *position)
-{
-	EvStoredPosition stored;
-
-	Assert(ev_batch_is_closed());
-	ev_position_write(position, &stored);
-	ev_producer_store(&stored);
 }
 
 /* Kafka has refused one of its records. */
@@ -170,8 +153,8 @@ ev_batch_break(void)
 }
 
 /*
- * Commits it, with the position if that is known.  Every record must have been
- * reported; there may be none, for the position's sake.
+ * Commits it, with the position if that is known: as soon as every record is
+ * reported, if none is refused.  There may be none, for the position's sake.
  */
 void
 ev_batch_commit(const EvPosition *position)
@@ -223,19 +206,19 @@ end_if_empty(void)
 	if (!ev_instant_passed(ready_at, now, READY_FOR))
 		return;
 	asked = InvalidXLogRecPtr;
-	ev_producer_commit(&same);
+	ev_producer_commit(NULL);
 	committing = true;
 }
 
 /*
  * Kafka is at what it was asked for.  librdkafka has been seen to wait for ever
  * there, for a coordinator that was back, where Kafka had been away for longer
- * than a transaction lasts.
+ * than a transaction lasts.  Records take as long as they take.
  */
 static EvBatchNews
-wait_for_kafka(EvInstant now)
+wait_for_kafka(EvInstant now, bool all_reported)
 {
-	if (ev_producer_state() != EV_KAFKA_UP)
+	if (ev_producer_state() != EV_KAFKA_UP || !all_reported)
 		away_at = now;
 	if (ev_instant_passed(Max(away_at, ev_producer_transaction_asked_at()), now, PATIENCE))
 		ereport(ERROR,
@@ -263,14 +246,16 @@ ev_batch_step(bool all_reported)
 				 errdetail("Publishing starts afresh behind the last position that Kafka keeps.")));
 	if (state == EV_TRANSACTION_BROKEN)
 	{
-		ereport(LOG,
-				(errmsg("a transaction of Kafka's is aborted and tried again: %s",
-						ev_producer_transaction_error())));
+		/* If a record was refused that is the reason, and dealt with. */
+		if (!broken)
+			ereport(LOG,
+					(errmsg("a transaction of Kafka's is aborted and tried again: %s",
+							ev_producer_transaction_error())));
 		broken = true;
 		committing = false;
 	}
 	if (state == EV_TRANSACTION_BUSY)
-		return wait_for_kafka(ev_instant_now());
+		return wait_for_kafka(ev_instant_now(), all_reported);
 	if (committing)
 		return take_commit();
 	if (aborting && !all_reported)

@@ -26,7 +26,6 @@ extern bool ev_batch_is_new(void);
 extern bool ev_batch_ripe(EvInstant now, uint64 limit);
 extern bool ev_batch_close(void);
 extern bool ev_batch_is_closed(void);
-extern void ev_batch_expect(const EvPosition *position);
 extern void ev_batch_break(void);
 extern void ev_batch_commit(const EvPosition *position);
 extern EvBatchNews ev_batch_step(bool all_reported);

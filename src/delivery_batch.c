@@ -100,21 +100,9 @@ reached(void)
 		ev_delivery_whole() : behind_newest;
 }
 
-/* Its position is stored while its records are. */
-static void
-close_batch(void)
-{
-	EvPosition	position;
-
-	if (!ev_batch_close() || !ev_batch_is_closed())
-		return;
-	position = reached();
-	ev_batch_expect(&position);
-}
-
 /*
- * Closes the batch when it is time; commits it when all of it is reported, and
- * letters that can be stored are stored.
+ * Closes the batch when it is time, and has it committed once letters that can
+ * be stored are stored.
  */
 void
 ev_delivery_batch_serve(void)
@@ -124,6 +112,7 @@ ev_delivery_batch_serve(void)
 	switch (ev_batch_step(ev_delivery_producer_empty()))
 	{
 		case EV_BATCH_COMMITTED:
+			Assert(ev_delivery_producer_empty());
 			acknowledge();
 			break;
 		case EV_BATCH_ABORTED:
@@ -133,8 +122,8 @@ ev_delivery_batch_serve(void)
 			break;
 	}
 	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_limit()))
-		close_batch();
-	if (ev_batch_is_closed() && ev_delivery_producer_empty() &&
+		ev_batch_close();
+	if (ev_batch_is_closed() &&
 		(IsTransactionState() || !ev_delivery_letters_wait()))
 	{
 		position = reached();
@@ -147,10 +136,8 @@ void
 ev_delivery_flush(void)
 {
 	flushing = ev_batch_on() && ev_batch_count() > 0;
-	if (!flushing)
-		return;
-	ev_delivery_push();
-	ev_delivery_serve();
+	if (flushing)
+		ev_delivery_serve();
 }
 
 /*

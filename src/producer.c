@@ -149,7 +149,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 				 errmsg("could not create pipe: %m")));
 	}
 
-	may_push = has_our_linger(conf);
+	may_push = has_our_linger(conf) && !has_transactions(conf);
 	reader_conf = has_transactions(conf) ? rd_kafka_conf_dup(conf) : NULL;
 	if (reader_conf == NULL)
 		ev_producer_refusal_watch(conf, wake_pipe[1]);
@@ -370,7 +370,8 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 
 /*
  * Sends at once what waits for more to go with it, where this is ours to say:
- * whoever has set linger.ms wants to wait.  librdkafka knows only to do so
+ * whoever has set linger.ms wants to wait, and a commit does it in a
+ * transaction of Kafka's.  librdkafka knows only to do so
  * while somebody waits for all of it to be acknowledged: for at most this one
  * ms the caller is deaf.
  */

@@ -49,7 +49,7 @@ typedef enum Request
 {
 	REQUEST_NONE,
 	REQUEST_START,
-	REQUEST_STORE,
+	REQUEST_JOIN,
 	REQUEST_COMMIT,
 	REQUEST_ABORT,
 	REQUEST_QUIT
@@ -156,7 +156,7 @@ start(Outcome *outcome, EvStoredPosition *position)
 		outcome->state = EV_TRANSACTION_FAILED;
 }
 
-/* Makes the position, if there is one, a part of the transaction. */
+/* Makes the position, if there is one, part of the transaction. */
 static bool
 store_position(Outcome *outcome, const EvStoredPosition *position)
 {
@@ -175,16 +175,15 @@ store_position(Outcome *outcome, const EvStoredPosition *position)
 }
 
 static void
-store(Outcome *outcome, EvStoredPosition *position)
+join(Outcome *outcome)
 {
-	if (position->lsn == InvalidXLogRecPtr)
-		*position = kept;
-	if (store_position(outcome, position))
+	if (store_position(outcome, &kept))
 		outcome->state = EV_TRANSACTION_OPEN;
 }
 
+/* librdkafka waits for the records, and for no others to go with them. */
 static void
-commit(Outcome *outcome, EvStoredPosition *position)
+commit(Outcome *outcome, const EvStoredPosition *position)
 {
 	rd_kafka_error_t *error;
 
@@ -236,8 +235,8 @@ serve_requests(void *argument)
 		memset(&outcome, 0, sizeof(outcome));
 		if (request == REQUEST_START)
 			start(&outcome, &position);
-		else if (request == REQUEST_STORE)
-			store(&outcome, &position);
+		else if (request == REQUEST_JOIN)
+			join(&outcome);
 		else if (request == REQUEST_COMMIT)
 			commit(&outcome, &position);
 		else
@@ -333,11 +332,12 @@ ev_producer_is_transactional(void)
 static void
 ask(Request request, const EvStoredPosition *position)
 {
+	static const EvStoredPosition nowhere = {InvalidXLogRecPtr, ""};
+
 	asked_at = ev_instant_now();
 	pthread_mutex_lock(&shared.mutex);
 	Assert(shared.request == REQUEST_NONE);
-	if (position != NULL)
-		shared.position = *position;
+	shared.position = position == NULL ? nowhere : *position;
 	shared.request = request;
 	shared.state = EV_TRANSACTION_BUSY;
 	pthread_cond_signal(&shared.condition);
@@ -355,23 +355,23 @@ ev_producer_start_transactions(void)
 }
 
 /*
- * Makes a position part of the transaction, the one that Kafka keeps if it is
- * invalid; another may take its place.  Nothing may be asked for until it is
- * done, while records may be sent.
+ * Makes the position that Kafka keeps part of the transaction, until another
+ * takes its place; nothing should be sent until it is done.
  *
- * Before the first record this saves time: Kafka takes no partition into a
- * transaction before the last one is over to its end.  For a partition
- * librdkafka tries again after 20 ms, for a position after retry.backoff.ms.
+ * That saves time: Kafka takes no partition into a transaction before the last
+ * one is over to its end.  For a partition librdkafka tries again after 20 ms,
+ * for a position after retry.backoff.ms.
  */
 void
-ev_producer_store(const EvStoredPosition *position)
+ev_producer_join(void)
 {
-	ask(REQUEST_STORE, position);
+	ask(REQUEST_JOIN, NULL);
 }
 
 /*
- * Commits all that was sent, and the position if it is valid.  Nothing may be
- * sent until it is done; delivery reports must be served meanwhile.
+ * Commits all that was sent, and the position unless it is NULL or invalid.
+ * What is on its way goes without waiting for linger.ms.  Nothing may be sent
+ * until it is done; delivery reports must be served meanwhile.
  */
 void
 ev_producer_commit(const EvStoredPosition *position)
@@ -416,7 +416,7 @@ ev_producer_transaction_error(void)
 	return shared.error;
 }
 
-/* What was read at the start.  Not while it is BUSY, nor after a commit. */
+/* What was read at the start.  Not while it is BUSY, nor after anything else. */
 const EvStoredPosition *
 ev_producer_stored_position(void)
 {

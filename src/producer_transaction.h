@@ -38,7 +38,7 @@ extern EvTransactionState ev_producer_transaction_state(void);
 extern EvInstant ev_producer_transaction_asked_at(void);
 extern const char *ev_producer_transaction_error(void);
 extern const EvStoredPosition *ev_producer_stored_position(void);
-extern void ev_producer_store(const EvStoredPosition *position);
+extern void ev_producer_join(void);
 extern void ev_producer_commit(const EvStoredPosition *position);
 extern void ev_producer_abort(void);
 
