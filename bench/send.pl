@@ -53,7 +53,7 @@ foreach my $case ([ 'a commit each', 1 ], [ '100 in a transaction', 100 ])
 				my $postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr;
 				my $cpu = cpu_of_children($postmaster);
 				my $rate = pgbench($node, '-c', 1, '-T', $seconds, '-D', "n=$n", '-f', $values{$who}{script});
-				wait_for_query($node, 'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'});
+				wait_for_query($node, 'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'});
 				$cpu = cpu_of_children($postmaster) - $cpu;
 				$node->safe_psql('postgres', 'TRUNCATE eventuate.message; CHECKPOINT');
 				return ('us a message' => 1e6 / $rate / $many, 'CPU us a message' => $cpu * 1e6 / ($rate * $many * $seconds));
