@@ -272,6 +272,7 @@ find_slot(void)
 					(errmsg("replication slot \"%s\" cannot be used anymore",
 							ev_slot_name(MyDatabaseId)),
 					 errdetail("Messages are published from the tables, then from a new slot.")));
+		pg_atomic_fetch_add_u32(&ev_publisher.database->slots_lost, 1);
 		warn_of_loss();
 		ev_slot_drop();
 		ev_worker_show(EV_STATE_RECOVERING, NULL);

@@ -94,6 +94,7 @@ typedef struct EvDatabase
 
 	/* Messages that are in no table. */
 	pg_atomic_uint32 wal_is_kept;	/* the slot is there, and is read */
+	pg_atomic_uint32 slots_lost;	/* so many, since the server started */
 	pg_atomic_uint64 wal_message_lsn;	/* end of the newest; 0: none known */
 } EvDatabase;
 

@@ -31,6 +31,10 @@
 static bool recheck_wanted = false;
 static bool publisher_wanted = false;
 
+/* Has it written messages to WAL alone, and which slot was to bring them? */
+static bool wrote_wal_message = false;
+static uint32 slot_of_messages = 0;
+
 /* At this transaction's commit the publisher reads its progress row again. */
 void
 ev_shared_recheck_at_commit(void)
@@ -67,7 +71,12 @@ ev_shared_wal_is_kept(void)
 {
 	EvDatabase *database = my_database();
 
-	return database != NULL && pg_atomic_read_u32(&database->wal_is_kept) != 0;
+	if (database == NULL)
+		return false;
+	if (!wrote_wal_message)
+		slot_of_messages = pg_atomic_read_u32(&database->slots_lost);
+	pg_read_barrier();
+	return pg_atomic_read_u32(&database->wal_is_kept) != 0;
 }
 
 /* A message was written that is in WAL alone, and ends at "end". */
@@ -76,8 +85,28 @@ ev_shared_note_wal_message(XLogRecPtr end)
 {
 	EvDatabase *database = my_database();
 
+	wrote_wal_message = true;
 	if (database != NULL)
 		pg_atomic_monotonic_advance_u64(&database->wal_message_lsn, end);
+}
+
+/*
+ * Throws if nobody will read the messages that this transaction has written to
+ * WAL alone, since another slot begins behind them.
+ */
+static void
+check_wal_messages(void)
+{
+	EvDatabase *database = my_database();
+
+	if (database != NULL &&
+		pg_atomic_read_u32(&database->slots_lost) == slot_of_messages)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("messages of this transaction would not be published"),
+			 errdetail("They were written to WAL only, and the replication slot has been lost meanwhile."),
+			 errhint("Try the transaction again.")));
 }
 
 /*
@@ -123,7 +152,8 @@ serve_requests(EvDatabase *database)
 
 /*
  * Runs at the end of every transaction of every backend.  COMMIT PREPARED
- * comes here too: it is a transaction that wrote WAL.  Must not throw.
+ * comes here too: it is a transaction that wrote WAL.  Must not throw once
+ * that is over.
  */
 static void
 at_transaction_end(XactEvent event, void *arg)
@@ -132,6 +162,9 @@ at_transaction_end(XactEvent event, void *arg)
 
 	if (!ev_shared_ready() || !OidIsValid(MyDatabaseId))
 		return;
+	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) &&
+		wrote_wal_message)
+		check_wal_messages();
 	if (event == XACT_EVENT_COMMIT)
 	{
 		EvDatabase *database = my_database();
@@ -148,7 +181,7 @@ at_transaction_end(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
 	{
-		publisher_wanted = recheck_wanted = false;
+		publisher_wanted = recheck_wanted = wrote_wal_message = false;
 		ev_shared_outbox_forget_requests();
 	}
 }

@@ -29,7 +29,11 @@
 
 #define MEGABYTE (UINT64CONST(1024) * 1024)
 
-/* Is there a message behind "lsn" that is in WAL alone, and in no table? */
+/*
+ * Is there a message behind "lsn" that is in WAL alone, and in no table?  That
+ * of a transaction which is still open is behind where a slot is to be read
+ * from, though perhaps not behind where it is confirmed.
+ */
 bool
 ev_wal_limit_irreplaceable(XLogRecPtr lsn)
 {
@@ -46,7 +50,7 @@ ev_wal_limit_exceeded(void)
 	uint64		limit;
 
 	if (ev_max_wal < 0 || !ev_slot_burden(&burden) ||
-		ev_wal_limit_irreplaceable(burden.confirmed))
+		ev_wal_limit_irreplaceable(burden.restart_lsn))
 		return false;
 	limit = ev_max_wal * MEGABYTE;
 	return burden.held > limit && burden.unpublished > limit / 2;

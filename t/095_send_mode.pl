@@ -176,11 +176,55 @@ wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 is(scalar(consume($kafka, 'waiting')), 1, 'a slot that alone has a message is kept');
 
-run('SELECT eventuate_pause()');
-wait_for_state($node, 'postgres', 'paused');
-run(q{SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'eventuate%'});
-run(q{DELETE FROM eventuate.message});
+# Nor if the transaction is still open, and others are published behind it.
+my $open = $node->background_psql('postgres', on_error_stop => 1);
+$open->query_safe(q{BEGIN; SET LOCAL eventuate.send_mode = wal; SELECT eventuate_send('open', 'in WAL only', 'k')});
+run(q{SELECT eventuate_send('open', 'published', 'k')});
+wait_caught_up($node);
+$kafka->stop;
+wait_for_state($node, 'postgres', 'waiting');
+run(q{SELECT eventuate_send('open', 'waits', 'k')});
+run('INSERT INTO ballast SELECT * FROM ballast LIMIT 40000; SELECT pg_switch_wal()');
+cmp_ok(stat_of($node, 'lag_bytes'), '>', 32 * 1024 * 1024, 'more waits than the slot may hold back');
+my $pid = publisher_pid($node);
+kill 'TERM', $pid;
+wait_until('another publisher', sub { (Eventuate::ask($node, 'postgres', 'SELECT pid FROM pg_stat_eventuate') || $pid) != $pid });
+wait_for_state($node, 'postgres', 'waiting');
+$kafka->start;
+wait_for_state($node, 'postgres', 'streaming');
+$open->query_safe('COMMIT');
+$open->quit;
+wait_caught_up($node);
+is_deeply([ map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 'open') ], [ 'published', 'waits', 'in WAL only' ],
+	'a slot that has a message of an open transaction is kept');
+
+# When one is lost that has such a message, its transaction cannot be committed.
+sub lose_slot
+{
+	run('SELECT eventuate_pause()');
+	wait_for_state($node, 'postgres', 'paused');
+	run(q{SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'eventuate%'});
+	return;
+}
+$open = $node->background_psql('postgres', on_error_stop => 0);
+$open->query(q{BEGIN; SET LOCAL eventuate.send_mode = wal; SELECT eventuate_send('open', 'not to be lost', 'k')});
+run(q{SELECT eventuate_send('open', 'behind it', 'k')});
+wait_caught_up($node);
+lose_slot();
+run('SELECT eventuate_resume()');
+wait_for_state($node, 'postgres', 'recovering');
 my $log = -s $node->logfile;
+$open->query('COMMIT');
+wait_for_log($node, qr/ERROR: .*messages of this transaction would not be published/, $log);
+$open->quit;
+wait_for_state($node, 'postgres', 'streaming');
+run(q{SET eventuate.send_mode = wal; SELECT eventuate_send('open', 'on the new slot', 'k')});
+wait_caught_up($node);
+is((map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 'open'))[-1], 'on the new slot', 'with a new slot messages flow again');
+
+lose_slot();
+run(q{DELETE FROM eventuate.message});
+$log = -s $node->logfile;
 $node->restart;
 run('SELECT eventuate_resume()');
 wait_for_log($node, qr/WARNING: .*messages that were written to WAL only may be lost/, $log);
