@@ -49,9 +49,12 @@ static EvInstant saved_at = 0;
 static Datum snapshot = (Datum) 0;
 static XLogRecPtr behind = InvalidXLogRecPtr;
 
-/* How much was acknowledged when it was taken, and for the one stored last. */
+/*
+ * How much was acknowledged when it was taken, and for the one stored last; at
+ * first, nobody knows: a predecessor may have left without storing it.
+ */
 static uint64 taken = 0;
-static uint64 stored = 0;
+static uint64 stored = PG_UINT64_MAX;
 static EvInstant stored_at = 0;
 
 /* Begins at "lsn", where the slot that was just opened is confirmed. */
