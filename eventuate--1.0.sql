@@ -105,11 +105,13 @@ $$;
 SECURITY LABEL FOR eventuate ON TABLE eventuate.record IS '{"format": "raw", "columns": {"timestamp": "record_time"}}';
 
 -- What is known to be published, and of which database; one row.  Rows of the
--- outboxes that "snapshot" does not see may still have to be sent.
+-- outboxes that "snapshot" does not see may still have to be sent.  "system" is
+-- the identifier of the cluster where this began, whatever pg_upgrade made of it.
 CREATE TABLE eventuate.progress (
 	snapshot pg_snapshot NOT NULL,
 	timeline int8,
 	database oid NOT NULL,
+	system int8 NOT NULL,
 	paused bool NOT NULL DEFAULT false,
 	wal_messages bool NOT NULL DEFAULT false,
 	only_row bool PRIMARY KEY DEFAULT true CHECK (only_row)
@@ -117,13 +119,14 @@ CREATE TABLE eventuate.progress (
 
 -- The current snapshot, with this transaction added as still running: what it
 -- has inserted into an adopted table is yet to be published.
-INSERT INTO eventuate.progress (snapshot, database)
+INSERT INTO eventuate.progress (snapshot, database, system)
 SELECT CASE WHEN own >= pg_snapshot_xmax(s) THEN s
 			ELSE (least(own::text::numeric, pg_snapshot_xmin(s)::text::numeric) || ':' || pg_snapshot_xmax(s) || ':' ||
 				  (SELECT string_agg(x::text, ',' ORDER BY x::text::numeric)
 				   FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS running(x)))::pg_snapshot
 	   END,
-	   (SELECT oid FROM pg_database WHERE datname = current_database())
+	   (SELECT oid FROM pg_database WHERE datname = current_database()),
+	   (SELECT system_identifier FROM pg_control_system())
 FROM (SELECT pg_current_xact_id() AS own, pg_current_snapshot() AS s) AS t;
 
 -- What Kafka has refused for good.  lsn and sequence_number say which message it was.

@@ -22,7 +22,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -31,6 +30,7 @@
 #include "utils/snapshot.h"
 #include "utils/xid8.h"
 
+#include "lineage.h"
 #include "moment.h"
 
 /* Ranges of xids that are longer are not looked through. */
@@ -141,7 +141,7 @@ ev_moment_now(bool with_us)
 		overflowed = true;
 	}
 	return format_moment(format_snapshot(Min(xmin, own), xmax, &running), overflowed,
-						 psprintf(UINT64_FORMAT, GetSystemIdentifier()),
+						 psprintf(UINT64_FORMAT, ev_lineage()),
 						 MyDatabaseId);
 }
 
@@ -165,7 +165,7 @@ bool
 ev_moment_counts(const EvMoment *moment)
 {
 	return ev_moment_is_given(moment) && moment->database == MyDatabaseId &&
-		strtoull(moment->system, NULL, 10) == GetSystemIdentifier();
+		strtoull(moment->system, NULL, 10) == ev_lineage();
 }
 
 /* Had the transaction, a top-level one, ended by then? */
