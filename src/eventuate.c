@@ -5,7 +5,8 @@
  *
  * One library is three things: SQL functions, background workers, output
  * plugin (decoder.c).  Preloaded, it has shared memory and workers; loaded
- * into a session only, it has settings, labels and clear errors.
+ * into a session only, it has settings, labels and clear errors; so it is in
+ * the servers that pg_upgrade starts, which must publish nothing.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -22,6 +23,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "shared_commit.h"
+#include "slot.h"
 #include "table.h"
 
 PG_MODULE_MAGIC;
@@ -33,8 +35,13 @@ _PG_init(void)
 {
 	ev_settings_init();
 	ev_outbox_init();
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+	if (!process_shared_preload_libraries_in_progress)
 		return;
+	if (IsBinaryUpgrade)
+	{
+		ev_slot_allow_upgrade();
+		return;
+	}
 	ev_shared_init();
 	ev_shared_commit_init();
 	ev_database_init();

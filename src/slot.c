@@ -51,6 +51,8 @@
 #include "slot.h"
 #include "slot_list.h"
 
+#define PLUGINS_SETTING "output_plugin_libraries"
+
 static LogicalDecodingContext *decoding = NULL;
 
 /* The readable end of WAL when reading last found nothing more. */
@@ -124,15 +126,33 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 
 /*
  * From the minors of August 2026 on only plugins that are listed may decode;
- * older servers do not know the setting.  Nobody but this process is affected.
+ * older servers do not know the setting.  Nobody but this process, and those
+ * that it starts, is affected.
  */
+static void
+list_plugins(const char *plugins)
+{
+	SetConfigOption(PLUGINS_SETTING, plugins, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 static void
 allow_plugin(void)
 {
-	const char *setting = "output_plugin_libraries";
+	if (GetConfigOption(PLUGINS_SETTING, true, false) != NULL)
+		list_plugins("eventuate");
+}
 
-	if (GetConfigOption(setting, true, false) != NULL)
-		SetConfigOption(setting, "eventuate", PGC_SUSET, PGC_S_OVERRIDE);
+/*
+ * Lets pg_upgrade make slots like those of the old server, which are ours and
+ * others'.  Called by _PG_init, in pg_upgrade's servers only.
+ */
+void
+ev_slot_allow_upgrade(void)
+{
+	const char *listed = GetConfigOption(PLUGINS_SETTING, true, false);
+
+	if (listed != NULL)
+		list_plugins(psprintf("%s%seventuate", listed, listed[0] ? ", " : ""));
 }
 
 static XLogReaderRoutine reader_routine = {

@@ -27,6 +27,7 @@ extern XLogRecPtr ev_slot_confirmed(void);
 extern void ev_slot_confirm(XLogRecPtr lsn);
 extern void ev_slot_save(void);
 
+extern void ev_slot_allow_upgrade(void);
 extern void ev_slot_begin_birth(void);
 extern void ev_slot_begin_birth_again(void);
 extern bool ev_slot_birth_step(TransactionId *blocker);
