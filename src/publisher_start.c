@@ -211,6 +211,19 @@ wait_for_slot(void)
 	}
 }
 
+/*
+ * Was the slot made on this timeline?  On another one its catalogs may be
+ * vacuumed away.  pg_upgrade begins with the first timeline again: where we
+ * have been on a later one, the slot is one that it has made.
+ */
+static bool
+is_of_timeline(TimeLineID timeline)
+{
+	TimeLineID	made_on = ev_publisher.progress.timeline;
+
+	return made_on == timeline || (timeline == 1 && made_on > 1);
+}
+
 /* Can the slot that is there be gone on with? */
 static bool
 slot_is_ours(EvSlotStatus status)
@@ -220,9 +233,7 @@ slot_is_ours(EvSlotStatus status)
 	if (status != EV_SLOT_SYNCED && status != EV_SLOT_GOOD)
 		return false;
 	ev_horizon(&timeline);
-
-	/* Made on another timeline its catalogs may be vacuumed away. */
-	if (status == EV_SLOT_GOOD && ev_publisher.progress.timeline != timeline)
+	if (status == EV_SLOT_GOOD && !is_of_timeline(timeline))
 		return false;
 	return ev_slot_wal_is_there();
 }
