@@ -4,6 +4,7 @@
 #   make install                      install
 #   make test                         every test     (TESTS="sql/send.sql t/001_publish.pl")
 #   make test MAJOR=17, test-majors   on another PostgreSQL, on 17 and 18
+#   make test-upgrade UPGRADE=17-18   pg_upgrade between majors (15-17, 15-18 and 17-18 without UPGRADE)
 #   make bench BENCH="drain latency"  measure         (all without BENCH)
 #   make torture KILLS=100 KAFKA=real kill everything while clients send  (SECONDS=, SEED=)
 #   make sanitize STEPS="tests fuzz valgrind"  the tests and random input, with every check there is
@@ -82,9 +83,10 @@ bench/count_decode.so: bench/count_decode.c
 
 bench-programs: $(BENCH_PROGRAMS)
 
-.PHONY: test test-majors demo bench bench-programs torture sanitize indent typedefs check-format check-layers
+.PHONY: test test-majors test-upgrade demo bench bench-programs torture sanitize indent typedefs check-format check-layers
 test:         ; @script/test $(TESTS)
 test-majors:  ; @bad=0; for major in 17 18; do MAJOR=$$major script/test $(TESTS) || bad=1; done; exit $$bad
+test-upgrade: ; @script/upgrade $(UPGRADE)
 bench:        ; @script/bench $(BENCH)
 torture:      ; @KILLS='$(KILLS)' DURATION='$(SECONDS)' SEED='$(SEED)' KAFKA='$(KAFKA)' CLIENTS='$(CLIENTS)' FAULTS='$(FAULTS)' SEND_MODE='$(SEND_MODE)' EXACTLY_ONCE='$(EXACTLY_ONCE)' script/torture
 sanitize:     ; @STEPS='$(STEPS)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_CASES='$(FUZZ_CASES)' SEED='$(SEED)' script/sanitize $(TESTS)

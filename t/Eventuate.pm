@@ -18,8 +18,8 @@
 #
 # Below Eventuate/: what waits (Wait), reads and writes Kafka (Records), keeps
 # clients sending (Load), makes standbys (Standby), leaves transactions open
-# (Prepared); and the kinds of Kafka, each a Broker (Mock, Kafka, Cluster), with a
-# Proxy before it; and what else reads PostgreSQL (Connect).
+# (Prepared), upgrades (Upgrade); and the kinds of Kafka, each a Broker (Mock,
+# Kafka, Cluster), with a Proxy before it; and what else reads PostgreSQL (Connect).
 
 package Eventuate;
 
@@ -34,8 +34,10 @@ use Eventuate::Mock ();
 use Eventuate::Prepared;
 use Eventuate::Records;
 use Eventuate::Standby;
+use Eventuate::Upgrade;
 use Eventuate::Wait;
 use Exporter 'import';
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -49,7 +51,7 @@ our @EXPORT = (
 	  wait_for_log log_position
 	  publisher_pid launcher_pid stat_of sanitized
 	  follow new_synchronous_standby copies_slots wait_for_slot_copy
-	  prepare_transaction commit_prepared wait_until_awaited
+	  prepare_transaction commit_prepared wait_until_awaited pg_upgrade
 	));
 
 our $timeout = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 120;
@@ -130,16 +132,21 @@ sub kafka_connect
 #	extension		0: without CREATE EXTENSION
 #	start			0: do not even start it
 #	init			further arguments of PostgreSQL::Test::Cluster->init
+#	old				1: of the major that OLD_PG_CONFIG names
 sub new_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		$options{old} ? (install_path => dirname(dirname($ENV{OLD_PG_CONFIG}))) : ());
 
 	my %init = @{ $options{init} || [] };
 	$node->init(
 		allows_streaming => 'logical',
 		%init,
 		extra => [ '--encoding=UTF8', '--locale=C', @{ $init{extra} || [] } ]);
+	# Of PostgreSQL's own, which knows only its own major.
+	$node->adjust_conf('postgresql.conf', 'autovacuum_worker_slots', undef)
+	  if $options{old};
 	configure($node, %options);
 	if ($options{start} // 1)
 	{
@@ -157,7 +164,7 @@ sub configure
 	my $kafka = $options{kafka};
 
 	# Staged by script/stage, or else installed.
-	my $staged = 'tmp_stage/server.conf';
+	my $staged = ($options{old} ? 'tmp_old/' : '') . 'tmp_stage/server.conf';
 	$node->append_conf('postgresql.conf',
 		-e $staged
 		? slurp_file($staged)
