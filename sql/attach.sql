@@ -59,6 +59,16 @@ SELECT eventuate_attach('parted', 'eventuate');
 CREATE TABLE parted_b PARTITION OF parted DEFAULT PARTITION BY HASH (id);
 CREATE TABLE parted_b0 PARTITION OF parted_b FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 INSERT INTO parted VALUES ('1', 'a', '{"ID":"1"}', 'one'), ('2', 'b', '{"ID":"2"}', 'two');
+UPDATE parted SET payload = 'updated' WHERE id = '2';
+SELECT data FROM published;
+-- Without a txid a row that moves to another partition is a new one
+UPDATE parted SET destination = 'a' WHERE id = '2';
+SELECT data FROM published;
+BEGIN;
+ALTER TABLE parted ADD txid xid8 DEFAULT pg_current_xact_id();
+COMMIT;
+UPDATE parted SET destination = 'b' WHERE id = '2';
+SELECT data FROM published;
 ALTER TABLE parted DETACH PARTITION parted_a;
 INSERT INTO parted_a (id, destination, headers, payload) VALUES ('3', 'a', '{"ID":"3"}', 'not anymore');
 SELECT data FROM published;
