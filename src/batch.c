@@ -145,11 +145,14 @@ ev_batch_is_closed(void)
 		ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
 }
 
-/* Kafka has refused one of its records. */
+/* Kafka has refused one of its records, or nobody knows. */
 void
 ev_batch_break(void)
 {
+	if (broken)
+		return;
 	broken = true;
+	ev_producer_set_sound(false);
 }
 
 /*
@@ -171,6 +174,8 @@ ev_batch_commit(const EvPosition *position)
 static EvBatchNews
 begin_anew(EvBatchNews news)
 {
+	if (broken)
+		ev_producer_set_sound(true);
 	count = size = 0;
 	since = 0;
 	joined = closed = broken = committing = aborting = false;
@@ -229,6 +234,17 @@ wait_for_kafka(EvInstant now, bool all_reported)
 	return EV_BATCH_NO_NEWS;
 }
 
+static void
+abort_batch(const char *reason)
+{
+	ereport(LOG,
+			(errmsg("a transaction of Kafka's is aborted and tried again: %s", reason),
+			 errdetail_plural("It has %llu record.", "It has %llu records.",
+							  (unsigned long) count, (unsigned long long) count)));
+	ev_producer_abort();
+	aborting = true;
+}
+
 /*
  * What has become of what Kafka was asked for?  An abort is over when all
  * records are reported as well.  Throws if this producer can go on no more.
@@ -246,11 +262,6 @@ ev_batch_step(bool all_reported)
 				 errdetail("Publishing starts afresh behind the last position that Kafka keeps.")));
 	if (state == EV_TRANSACTION_BROKEN)
 	{
-		/* If a record was refused that is the reason, and dealt with. */
-		if (!broken)
-			ereport(LOG,
-					(errmsg("a transaction of Kafka's is aborted and tried again: %s",
-							ev_producer_transaction_error())));
 		broken = true;
 		committing = false;
 	}
@@ -263,10 +274,8 @@ ev_batch_step(bool all_reported)
 	if (aborting)
 		return begin_anew(EV_BATCH_ABORTED);
 	if (broken)
-	{
-		ev_producer_abort();
-		aborting = true;
-	}
+		abort_batch(state == EV_TRANSACTION_BROKEN ?
+					ev_producer_transaction_error() : "it lacks a record");
 	else
 		end_if_empty();
 	return EV_BATCH_NO_NEWS;

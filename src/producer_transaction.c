@@ -61,6 +61,7 @@ static struct
 	pthread_mutex_t mutex;
 	pthread_cond_t condition;
 	Request		request;		/* of the main thread; the thread takes it */
+	bool		sound;			/* may the transaction be committed? */
 	EvTransactionState state;
 	bool		ended;			/* the thread has */
 	char		error[ERROR_SIZE];
@@ -181,13 +182,36 @@ join(Outcome *outcome)
 		outcome->state = EV_TRANSACTION_OPEN;
 }
 
-/* librdkafka waits for the records, and for no others to go with them. */
+/* May the transaction be committed? */
+static bool
+is_sound(Outcome *outcome)
+{
+	bool		sound;
+
+	pthread_mutex_lock(&shared.mutex);
+	sound = shared.sound;
+	pthread_mutex_unlock(&shared.mutex);
+	if (sound)
+		return true;
+	outcome->state = EV_TRANSACTION_BROKEN;
+	snprintf(outcome->error, sizeof(outcome->error), "it lacks a record");
+	return false;
+}
+
+/*
+ * The records are awaited, and no others to go with them; the main thread has
+ * looked at each report by then.  It knows better than librdkafka, which
+ * takes for stored what a broker only says it has already.
+ */
 static void
 commit(Outcome *outcome, const EvStoredPosition *position)
 {
 	rd_kafka_error_t *error;
 
 	if (!store_position(outcome, position))
+		return;
+	rd_kafka_flush(rk, -1);
+	if (!is_sound(outcome))
 		return;
 	do
 		error = rd_kafka_commit_transaction(rk, -1);
@@ -281,10 +305,12 @@ ev_producer_transactions_open(struct rd_kafka_s *producer,
 	rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
 	rd_kafka_conf_set(conf, "isolation.level", "read_committed", NULL, 0);
 	rk = producer;
+	asked_at = ev_instant_now();
 	reader_conf = conf;
 	wake_fd = fd;
 	shared.state = EV_TRANSACTION_BUSY;
 	shared.request = REQUEST_NONE;
+	shared.sound = true;
 	shared.ended = false;
 
 	sigfillset(&all);
@@ -380,6 +406,19 @@ ev_producer_commit(const EvStoredPosition *position)
 }
 
 /*
+ * May the transaction be committed?  Not if one of its records is not there, or
+ * nobody knows: to be said while its delivery report is looked at, and before
+ * the first record of the next one.
+ */
+void
+ev_producer_set_sound(bool sound)
+{
+	pthread_mutex_lock(&shared.mutex);
+	shared.sound = sound;
+	pthread_mutex_unlock(&shared.mutex);
+}
+
+/*
  * Nothing of what was sent counts; what is not reported yet will be, in any
  * way.  Nothing may be sent until it is done.
  */
@@ -402,7 +441,7 @@ ev_producer_transaction_state(void)
 	return state;
 }
 
-/* When Kafka was last asked for something; 0: not yet. */
+/* When Kafka was last asked for something, or could be for the first time. */
 EvInstant
 ev_producer_transaction_asked_at(void)
 {

@@ -40,6 +40,7 @@ extern const char *ev_producer_transaction_error(void);
 extern const EvStoredPosition *ev_producer_stored_position(void);
 extern void ev_producer_join(void);
 extern void ev_producer_commit(const EvStoredPosition *position);
+extern void ev_producer_set_sound(bool sound);
 extern void ev_producer_abort(void);
 
 /* For producer.c only. */
