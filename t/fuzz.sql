@@ -194,6 +194,13 @@ BEGIN
 		FOR a IN 1 .. f.arguments - fuzz.below(f.defaults + 1) LOOP
 			arguments := arguments || pool[size * (array_position(types, f.types[a - 1]) - 1) + 1 + fuzz.below(size)];
 		END LOOP;
+		-- What is hardly ever met together.
+		IF f.name LIKE '%eventuate_reply' AND fuzz.below(4) = 0 THEN
+			arguments[2] := quote_literal(fuzz.pick('SUCCESS', 'FAILURE'));
+			arguments[4] := quote_literal(fuzz.json(2)) || '::' || f.types[3];
+		ELSIF f.name LIKE '%eventuate_attach' AND fuzz.below(4) = 0 THEN
+			arguments := ARRAY['''fuzz.box''', quote_literal(fuzz.pick('eventuate', 'raw', 'debezium'))] || arguments[3:fuzz.below(5)];
+		END IF;
 		statement := format('SELECT %s(%s)', f.name, array_to_string(arguments, ', '));
 		result := 'fine';
 		problem := NULL;
