@@ -44,6 +44,7 @@ static uint64 count = 0;
 static size_t size = 0;			/* in bytes */
 static EvInstant since = 0;		/* of its first record */
 static bool joined = false;		/* may Kafka be sent its records? */
+static bool full = false;		/* is more to be sent than it takes? */
 static EvInstant ready_at = 0;	/* and since when is Kafka ready */
 static bool closed = false;
 static bool broken = false;
@@ -115,13 +116,19 @@ ev_batch_is_new(void)
 	return count == 0 && ev_batch_takes(1);
 }
 
+static bool
+is_large(EvInstant now)
+{
+	return count >= MAX_RECORDS || size >= (size_t) ev_queue_size * 1024 ||
+		ev_instant_passed(since, now, MAX_AGE);
+}
+
 /* Should it be closed, though more is to be sent? */
 bool
 ev_batch_ripe(EvInstant now, uint64 limit)
 {
 	return count > 0 && !closed && !broken &&
-		(count >= Min(limit, MAX_RECORDS) || size >= (size_t) ev_queue_size * 1024 ||
-		 ev_instant_passed(since, now, MAX_AGE));
+		(count >= limit || is_large(now));
 }
 
 /*
@@ -134,6 +141,7 @@ ev_batch_close(void)
 	if (closed || count == 0)
 		return false;
 	closed = true;
+	full = is_large(ev_instant_now());
 	return true;
 }
 
@@ -178,21 +186,27 @@ begin_anew(EvBatchNews news)
 		ev_producer_set_sound(true);
 	count = size = 0;
 	since = 0;
-	joined = closed = broken = committing = aborting = false;
+	joined = full = closed = broken = committing = aborting = false;
 	return news;
 }
 
-/* Where there were records, more are likely to come soon. */
+/*
+ * Where there were records, more are likely to come soon.  Where more are
+ * waiting, they better wait in librdkafka.
+ */
 static EvBatchNews
 take_commit(void)
 {
 	bool		any = count > 0;
+	bool		more = full;
 
 	if (!XLogRecPtrIsInvalid(asked))
 		committed = asked;
 	committed_at = ev_instant_now();
 	(void) begin_anew(EV_BATCH_COMMITTED);
-	if (any)
+	if (more)
+		joined = true;
+	else if (any)
 		join();
 	return EV_BATCH_COMMITTED;
 }
