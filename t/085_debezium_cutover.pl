@@ -46,7 +46,7 @@ my @running = map {
 			END \$\$} ])
 } @clients;
 
-sub wait_for_more
+sub wait_for_events
 {
 	wait_for_records($kafka, 'outbox.event.order', 100 + consume($kafka, 'outbox.event.order'));
 }
@@ -60,7 +60,7 @@ sub received
 }
 
 # To here: rows wait until all that is Debezium's is on Kafka.
-wait_for_more();
+wait_for_events();
 $node->safe_psql('postgres', q{
 	SELECT eventuate_pause();
 	BEGIN;
@@ -71,7 +71,7 @@ $node->safe_psql('postgres', q{
 	COMMIT;});
 is(scalar wait_for_records($kafka, 'outbox.event.cutover', 1), 1, 'all that was written before is published');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
-wait_for_more();
+wait_for_events();
 my %received = %{ received() };
 foreach my $client (@clients)
 {
@@ -90,7 +90,7 @@ $node->safe_psql('postgres', q{
 wait_caught_up($node);
 my $messages = stat_of($node, 'messages');
 $connect = connect_debezium();
-wait_for_more();
+wait_for_events();
 $node->safe_psql('postgres', 'DROP TABLE go_on');
 $_->finish foreach @running;
 
