@@ -14,7 +14,7 @@
  * The linger.ms that holds unless somebody sets another, in ms: how long records
  * of a backlog wait for more to go with them.
  */
-#define EV_LINGER "5"
+#define EV_LINGER "10"
 
 extern bool ev_kafka_rules_check(const EvProperty *property,
 								 bool secrets_allowed, EvProblem *problem);

@@ -27,7 +27,7 @@
 
 /* In ms: how long a nap is, and where there are very many messages. */
 #define NAP 2
-#define LONG_NAP 5
+#define LONG_NAP 10
 
 /* So many messages in a ms fill requests without our help. */
 #define VERY_MANY 9
