@@ -150,7 +150,8 @@ remove_entries(void)
 	{
 		Database   *database;
 
-		if (!OidIsValid(entry->datid) || entry->publisher.pid != 0)
+		if (!OidIsValid(entry->datid) || entry->publisher.pid != 0 ||
+			entry->housekeeper.pid != 0)
 			continue;
 		database = find_database(databases, entry->datid);
 		if (database == NULL ||
