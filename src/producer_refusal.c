@@ -13,9 +13,9 @@
  * What runs in librdkafka's thread calls nothing of PostgreSQL's and nothing of
  * librdkafka's.  It shares one variable with the main thread, behind a mutex.
  *
- * Promises: the thread waits for no longer than PATIENCE, for a refused batch
- * only, and not at all once the producer is being closed.  Where the main
- * thread had no time for it, the refusal is one that others may overtake.
+ * Promises: the thread waits only for records that are refused, for each no
+ * longer than PATIENCE, for none once the main thread has called back, and not
+ * at all once the producer is being closed.
  *
  * Of no interest after a restart: the new producer has been refused nothing.
  *
@@ -80,7 +80,10 @@ is_refusal(rd_kafka_resp_err_t error)
 		error != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
-/* Waits for the main thread, once for all records of a batch. */
+/*
+ * Waits for the main thread: for all records of a batch at the first, unless
+ * that one is deaf for longer.
+ */
 static void
 wait_for_main_thread(void)
 {
