@@ -32,6 +32,9 @@
 /* So many messages in a ms fill requests without our help. */
 #define VERY_MANY 9
 
+/* For so many rounds: what comes behind a stall is soon over. */
+#define FLOOD 10
+
 /* When all that may be read was read, and when that was all there is. */
 static EvInstant caught_up_at = 0;
 static TimestampTz end_seen_at = 0;
@@ -100,11 +103,17 @@ ev_pace_wait(EvDatabase *me)
 	static uint64 seen = 0;
 	static EvInstant began_at = 0;
 	static EvInstant ended_at = 0;
+	static int	many = 0;		/* rounds of very many, one upon the other */
 	EvInstant	now = ev_instant_now();
 	uint64		news = ev_delivery_sent() - seen;
 	bool		crowded = news > 0 && now - ended_at < NAP * INT64CONST(1000);
-	bool		very = crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at);
+	bool		very;
 
+	if (crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at))
+		many++;
+	else
+		many = 0;
+	very = many > FLOOD;
 	caught_up_at = began_at = now;
 	if (ev_horizon_is_end())
 		end_seen_at = GetCurrentTimestamp();
