@@ -109,11 +109,9 @@ ev_pace_wait(EvDatabase *me)
 	bool		crowded = news > 0 && now - ended_at < NAP * INT64CONST(1000);
 	bool		very;
 
-	if (crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at))
-		many++;
-	else
-		many = 0;
-	very = many > FLOOD;
+	many = crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at) ?
+		Min(many + 1, FLOOD) : 0;
+	very = many == FLOOD;
 	caught_up_at = began_at = now;
 	if (ev_horizon_is_end())
 		end_seen_at = GetCurrentTimestamp();
