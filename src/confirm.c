@@ -156,7 +156,10 @@ ev_confirm_store_progress(EvInstant now)
 		stored = taken;
 	pfree(DatumGetPointer(snapshot));
 	snapshot = (Datum) 0;
-	stored_at = now;
+
+	/* The first message need not wait for what a start has stored. */
+	if (taken > 0)
+		stored_at = now;
 }
 
 /*
