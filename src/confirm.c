@@ -158,8 +158,7 @@ ev_confirm_store_progress(EvInstant now)
 	snapshot = (Datum) 0;
 
 	/* The first message need not wait for what a start has stored. */
-	if (taken > 0)
-		stored_at = now;
+	stored_at = stored == 0 ? 0 : now;
 }
 
 /*
