@@ -131,18 +131,14 @@ ev_batch_ripe(EvInstant now, uint64 limit)
 		(count >= limit || is_large(now));
 }
 
-/*
- * Nothing is sent until it has been committed, if it has any record.  Was it
- * open until now?
- */
-bool
+/* Nothing is sent until it has been committed, if it has any record. */
+void
 ev_batch_close(void)
 {
 	if (closed || count == 0)
-		return false;
+		return;
 	closed = true;
 	full = is_large(ev_instant_now());
-	return true;
 }
 
 /* Is it closed, and can be committed? */

@@ -24,7 +24,7 @@ extern void ev_batch_add(size_t bytes);
 extern uint64 ev_batch_count(void);
 extern bool ev_batch_is_new(void);
 extern bool ev_batch_ripe(EvInstant now, uint64 limit);
-extern bool ev_batch_close(void);
+extern void ev_batch_close(void);
 extern bool ev_batch_is_closed(void);
 extern void ev_batch_break(void);
 extern void ev_batch_commit(const EvPosition *position);
