@@ -370,10 +370,9 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 
 /*
  * Sends at once what waits for more to go with it, where this is ours to say:
- * whoever has set linger.ms wants to wait, and a commit does it in a
- * transaction of Kafka's.  librdkafka knows only to do so
- * while somebody waits for all of it to be acknowledged: for at most this one
- * ms the caller is deaf.
+ * whoever has set linger.ms wants to wait, and in a transaction of Kafka's its
+ * commit does this.  librdkafka knows only to do so while somebody waits for
+ * all of it to be acknowledged: for at most this one ms the caller is deaf.
  */
 void
 ev_producer_push(void)

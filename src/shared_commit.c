@@ -65,7 +65,10 @@ my_database(void)
 	return mine;
 }
 
-/* Will what is written to this database's WAL now be read? */
+/*
+ * Will what is written to this database's WAL now be read?  Also notes by which
+ * slot, for what a transaction writes first.
+ */
 bool
 ev_shared_wal_is_kept(void)
 {
