@@ -13,11 +13,6 @@ my $node = new_node('main', kafka => $kafka,
 wait_for_state($node, 'postgres', 'streaming');
 $kafka->create_topic('one', 1);
 
-sub payloads
-{
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_;
-}
-
 # What has come to the topic since the last call, when all that is committed
 # is published.
 my %seen;
@@ -29,7 +24,7 @@ sub published
 	my @records = consume($kafka, $topic);
 	splice @records, 0, $seen{$topic} || 0;
 	$seen{$topic} += @records;
-	return [ payloads(@records) ];
+	return [ payloads_of(@records) ];
 }
 
 sub send_sql { return "SELECT eventuate_send('one', '$_[0]', '" . ($_[1] // 'k') . "');"; }

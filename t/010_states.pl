@@ -37,7 +37,7 @@ $kafka->start;
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 is_deeply(
-	[ payloads(consume($kafka, 'early')) ],
+	[ payloads_of(consume($kafka, 'early')) ],
 	[ 'before eventuate.kafka is set', 'before Kafka answers' ],
 	'what was sent before arrives, once and in order');
 
@@ -122,7 +122,7 @@ comes_back('launcher killed', sub {
 	replaced(\&publisher_pid, $_[1]);
 });
 is_deeply(
-	[ payloads(consume($kafka, 'back')) ],
+	[ payloads_of(consume($kafka, 'back')) ],
 	[ 'publisher terminated', 'launcher terminated', 'both terminated', 'launcher killed' ],
 	'each time what is sent afterwards arrives, once');
 $node->stop;
@@ -147,7 +147,7 @@ $small->append_conf('postgresql.conf', 'max_replication_slots = 2');
 $small->restart;
 wait_for_state($small, 'postgres', 'streaming');
 wait_caught_up($small);
-is_deeply([ payloads(consume($kafka, 'small')) ], [ 'no worker', 'no slot' ],
+is_deeply([ payloads_of(consume($kafka, 'small')) ], [ 'no worker', 'no slot' ],
 	'with room for worker and slot everything arrives');
 
 # Between two publishers, which a launcher that sleeps makes long.
@@ -172,9 +172,4 @@ sub send_message
 {
 	my ($server, $topic, $payload) = @_;
 	$server->safe_psql('postgres', "SELECT eventuate_send('$topic', '$payload', 'k')");
-}
-
-sub payloads
-{
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_;
 }

@@ -141,7 +141,7 @@ sub send_message
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, $_[0]);
+	return payloads_of(consume($kafka, $_[0]));
 }
 
 # What a role sees, answer or error.

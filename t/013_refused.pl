@@ -77,7 +77,7 @@ wait_caught_up($node);
 # What the broker was busy with when it refused may have arrived, and comes
 # again: so what counts is where each is last.
 my %seen;
-my @small = map { /^behind/ ? $_ : 'large' } payloads(consume($kafka, 'small', from => $small));
+my @small = map { /^behind/ ? $_ : 'large' } payloads_of(consume($kafka, 'small', from => $small));
 is_deeply([ reverse grep { !$seen{$_}++ } reverse @small ], [ 'large', 'behind 1', 'behind 2', 'behind 3' ],
 	'once the topic allows it, it is sent with all that was behind it');
 
@@ -98,9 +98,9 @@ $kafka->java('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $kafka
 $node->reload;
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
-is_deeply([ payloads(consume($kafka, 'narrow', partition => 99)) ], ['first'],
+is_deeply([ payloads_of(consume($kafka, 'narrow', partition => 99)) ], ['first'],
 	'once the topic has the partition, a reload is enough');
-my @second = payloads(consume($kafka, 'narrow', partition => 0));
+my @second = payloads_of(consume($kafka, 'narrow', partition => 0));
 is($second[-1], 'second', 'the rest of the transaction arrives');
 
 # Rows that somebody else has written and that are no messages.
@@ -126,7 +126,7 @@ foreach my $case (
 	like(stat_of($node, 'last_error'), qr/^row "$what" of table "message" cannot be published: .*$reason/,
 		"$what: last_error names row, table and reason");
 	stays_at($before, $what);
-	is((payloads(consume($kafka, 'rows')))[-1], "$what: before", "$what: nothing behind it is sent");
+	is((payloads_of(consume($kafka, 'rows')))[-1], "$what: before", "$what: nothing behind it is sent");
 
 	# WAL keeps the row as it was, so mending the row alone is not enough.
 	$node->safe_psql('postgres',
@@ -145,7 +145,7 @@ foreach my $case (
 	$node->safe_psql('postgres', 'SELECT eventuate_resume()');
 	wait_for_state($node, 'postgres', 'streaming');
 	wait_caught_up($node);
-	my @rows = payloads(consume($kafka, 'rows'));
+	my @rows = payloads_of(consume($kafka, 'rows'));
 	is(scalar(grep { $_ eq "$what: mended" } @rows), 1, "$what: mended, it is sent");
 	is(scalar(grep { $_ eq "$what: with it" } @rows), 1, "$what: and the rest of its transaction");
 	is(scalar(grep { $_ eq "$what: after" } @rows), 1, "$what: and what was behind that");
@@ -170,9 +170,4 @@ sub send_message
 {
 	my ($topic, $payload) = @_;
 	$node->safe_psql('postgres', "SELECT eventuate_send('$topic', '$payload', 'k')");
-}
-
-sub payloads
-{
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_;
 }

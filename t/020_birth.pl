@@ -37,7 +37,7 @@ $node->safe_psql('postgres',
 $node->safe_psql('postgres', q{SELECT eventuate_produce('birth', 'three', 'k')});
 
 my @records = wait_for_records($kafka, 'birth', 3);
-is_deeply([ payloads(@records) ], [qw(one two three)],
+is_deeply([ payloads_of(@records) ], [qw(one two three)],
 	'messages go out while the slot waits, by id');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE confirmed_flush_lsn IS NOT NULL}),
 	0, 'and the slot is not there yet');
@@ -57,7 +57,7 @@ wait_for_state($node, 'postgres', 'streaming');
 $node->safe_psql('postgres', q{SELECT eventuate_send('birth', 'five', 'k')});
 wait_caught_up($node);
 is_deeply(
-	[ payloads(consume($kafka, 'birth')) ],
+	[ payloads_of(consume($kafka, 'birth')) ],
 	[qw(one two three prepared four open five)],
 	'nothing is lost and nothing comes twice');
 
@@ -71,12 +71,7 @@ $node->safe_psql('postgres', q{SELECT eventuate_resume()});
 wait_for_state($node, 'postgres', 'streaming');
 $node->safe_psql('postgres', q{SELECT eventuate_send('lost', 'c', 'k')});
 wait_caught_up($node);
-is_deeply([ payloads(consume($kafka, 'lost')) ], [qw(a b c)],
+is_deeply([ payloads_of(consume($kafka, 'lost')) ], [qw(a b c)],
 	'a lost slot loses no message');
 
 done_testing();
-
-sub payloads
-{
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_;
-}

@@ -122,5 +122,5 @@ sub write_wal
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, $_[0]);
+	return payloads_of(consume($kafka, $_[0]));
 }

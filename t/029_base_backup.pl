@@ -114,5 +114,5 @@ sub send_message
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, 'topic');
+	return payloads_of(consume($kafka, 'topic'));
 }

@@ -69,5 +69,5 @@ done_testing();
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, 'topic');
+	return payloads_of(consume($kafka, 'topic'));
 }

@@ -19,19 +19,19 @@ $other->safe_psql('postgres', 'CREATE PUBLICATION outbox FOR TABLE eventuate.mes
 $node->safe_psql('postgres', "CREATE SUBSCRIPTION outbox CONNECTION '$connection' PUBLICATION outbox WITH (copy_data = off)");
 wait_for_query($node, 'postgres', q{SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel});
 
-send_message($other, "theirs $_") foreach 1 .. 3;
+send_payload($other, "theirs $_") foreach 1 .. 3;
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM eventuate.message WHERE payload LIKE 'theirs%'}, 3);
-send_message($node, 'ours 1');
+send_payload($node, 'ours 1');
 wait_caught_up($_) foreach $other, $node;
 
 $node->safe_psql('postgres', 'SELECT eventuate_pause()');
 wait_for_state($node, 'postgres', 'paused');
-send_message($node, 'ours 2');
+send_payload($node, 'ours 2');
 $node->safe_psql('postgres', 'SELECT pg_drop_replication_slot(slot_name) FROM pg_stat_eventuate');
-send_message($node, 'ours 3');
+send_payload($node, 'ours 3');
 $node->safe_psql('postgres', 'SELECT eventuate_resume()');
 wait_for_state($node, 'postgres', 'streaming');
-send_message($_, 'streaming') foreach $node, $other;
+send_payload($_, 'streaming') foreach $node, $other;
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM eventuate.message WHERE payload = 'streaming'}, 2);
 wait_caught_up($_) foreach $other, $node;
 
@@ -42,14 +42,8 @@ $node->safe_psql('postgres', 'DROP SUBSCRIPTION outbox');
 
 done_testing();
 
-sub send_message
-{
-	my ($server, $payload) = @_;
-	$server->safe_psql('postgres', "SELECT eventuate_send('topic', '$payload', 'k')");
-	return;
-}
-
 sub payloads
 {
-	return sort map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, 'topic');
+	my @payloads = payloads_of(consume($kafka, 'topic'));
+	return sort @payloads;
 }

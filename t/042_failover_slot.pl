@@ -85,8 +85,7 @@ sub send_message
 sub payloads
 {
 	my ($count) = @_;
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} }
-	  wait_for_records($kafka, 'topic', $count || 0);
+	return payloads_of(wait_for_records($kafka, 'topic', $count || 0));
 }
 
 sub distinct

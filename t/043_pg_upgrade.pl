@@ -94,6 +94,6 @@ sub send_message
 
 sub payloads
 {
-	my @payloads = map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, 'topic');
+	my @payloads = payloads_of(consume($kafka, 'topic'));
 	return @payloads;
 }

@@ -11,7 +11,7 @@ my $kafka = mock_kafka();
 my $other_kafka = mock_kafka();
 my $original = new_node('original', kafka => $kafka);
 wait_for_state($original, 'postgres', 'streaming');
-send_message($original, 'published');
+send_payload($original, 'published');
 wait_caught_up($original);
 $original->backup('base');
 
@@ -25,7 +25,7 @@ $clone->stop;
 # Of the files, slot and all, in the place of the original.
 $kafka->stop;
 wait_for_state($original, 'postgres', 'waiting');
-send_message($original, 'unpublished');
+send_payload($original, 'unpublished');
 $original->stop;
 $original->backup_fs_cold('files');
 $kafka->start;
@@ -56,7 +56,7 @@ sub clone
 	$node->start;
 	wait_for_query($node, 'postgres',
 		q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'eventuate launcher' AND wait_event = 'Extension'}, 1);
-	send_message($node, "$name: silent");
+	send_payload($node, "$name: silent");
 	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'eventuate publisher'}),
 		0, "$name: has no publisher");
 	return $node;
@@ -71,17 +71,11 @@ sub publish
 	  'ALTER SYSTEM RESET eventuate.databases';
 	$node->reload;
 	wait_for_state($node, 'postgres', 'streaming');
-	send_message($node, $node->name . ': published');
+	send_payload($node, $node->name . ': published');
 	wait_caught_up($node);
-}
-
-sub send_message
-{
-	my ($node, $payload) = @_;
-	$node->safe_psql('postgres', "SELECT eventuate_send('topic', '$payload', 'k')");
 }
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($_[0], 'topic');
+	return payloads_of(consume($_[0], 'topic'));
 }

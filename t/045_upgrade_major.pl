@@ -136,7 +136,7 @@ sub send_everywhere
 
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } consume($kafka, 'topic');
+	return payloads_of(consume($kafka, 'topic'));
 }
 
 sub published

@@ -13,14 +13,14 @@ $kafka->create_topic('topic', 1);
 my $origin = new_node('origin', kafka => $kafka,
 	conf => "eventuate.exactly_once = on\nautovacuum = off\nwal_keep_size = 1GB\n");
 wait_for_state($origin, 'postgres', 'streaming');
-send_message($origin, 'origin');
+send_payload($origin, 'origin');
 wait_caught_up($origin);
 
 # The first has a message more of the origin's than the second.
 $origin->stop;
 $origin->backup_fs_cold('second');
 $origin->start;
-send_message($origin, 'late');
+send_payload($origin, 'late');
 wait_caught_up($origin);
 $origin->stop;
 $origin->backup_fs_cold('first');
@@ -31,10 +31,10 @@ $second->stop;
 # The first publishes, and has more to publish when it is stopped.
 allow($first, '*');
 wait_for_state($first, 'postgres', 'streaming');
-send_message($first, 'first');
+send_payload($first, 'first');
 wait_caught_up($first);
 allow($first, '');
-send_message($first, 'to be hidden');
+send_payload($first, 'to be hidden');
 move_on($first, 20);
 $first->stop;
 
@@ -43,7 +43,7 @@ $second->start;
 move_on($second, 10);
 allow($second, '*');
 wait_for_state($second, 'postgres', 'streaming');
-send_message($second, 'second');
+send_payload($second, 'second');
 wait_caught_up($second);
 my $published = stat_of($second, 'published_lsn');
 $second->stop;
@@ -97,15 +97,7 @@ sub move_on
 	return;
 }
 
-sub send_message
-{
-	my ($node, $payload) = @_;
-	$node->safe_psql('postgres', "SELECT eventuate_send('topic', '$payload', 'k')");
-	return;
-}
-
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} }
-	  consume($kafka, 'topic', properties => ['isolation.level=read_committed']);
+	return payloads_of(consume($kafka, 'topic', properties => ['isolation.level=read_committed']));
 }

@@ -29,7 +29,7 @@ $one->stop('immediate');
 my $log = log_position($two);
 $two->promote;
 $load->{run}->kill_kill;
-send_message($two, 'taken over');
+send_payload($two, 'taken over');
 wait_caught_up($two);
 my $said = said($two, $log);
 if ($copies_slots)
@@ -48,7 +48,7 @@ is_deeply([ payloads() ], ['taken over'], 'and publishing goes on');
 # What the standby does not have is on Kafka, far ahead of where it takes over;
 # and there are two new timelines until something is published.
 my $three = standby('three', $two, synchronous => 0);
-send_message($two, 'before the switch');
+send_payload($two, 'before the switch');
 $two->wait_for_catchup($three, 'replay', $two->lsn('insert'));
 $three->stop;
 foreach (1 .. 4)
@@ -56,7 +56,7 @@ foreach (1 .. 4)
 	$two->safe_psql('postgres', $_)
 	  foreach q{SELECT pg_logical_emit_message(false, 'filler', '')}, 'SELECT pg_switch_wal()';
 }
-send_message($two, 'taken back');
+send_payload($two, 'taken back');
 wait_caught_up($two);
 my $published = stat_of($two, 'published_lsn');
 $two->stop('immediate');
@@ -65,7 +65,7 @@ foreach my $timeline (3, 4)
 {
 	$three->start;
 	$three->promote;
-	send_message($three, "kept on timeline $timeline");
+	send_payload($three, "kept on timeline $timeline");
 	last if $timeline == 4;
 	$three->stop;
 	$three->set_standby_mode;
@@ -96,7 +96,7 @@ $three->stop;
 $log = log_position($one);
 $one->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $one->start;
-send_message($one, 'on another branch');
+send_payload($one, 'on another branch');
 wait_for_state($one, 'postgres', 'streaming');
 wait_caught_up($one);
 like(said($one, $log), qr/does not count here: timeline 4 is not in the history of this server/,
@@ -124,17 +124,9 @@ sub standby
 	return $standby;
 }
 
-sub send_message
-{
-	my ($node, $payload) = @_;
-	$node->safe_psql('postgres', "SELECT eventuate_send('topic', '$payload', 'k')");
-	return;
-}
-
 sub payloads
 {
-	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} }
-	  consume($kafka, 'topic', properties => ['isolation.level=read_committed']);
+	return payloads_of(consume($kafka, 'topic', properties => ['isolation.level=read_committed']));
 }
 
 sub said

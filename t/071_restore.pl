@@ -15,8 +15,6 @@ my $old = new_node('old', kafka => $kafka);
 my $new = new_node('new', kafka => $new_kafka, extension => 0);
 my $directory = PostgreSQL::Test::Utils::tempdir();
 
-sub payloads { return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_; }
-
 sub burn
 {
 	my ($node, $count) = @_;
@@ -103,7 +101,7 @@ foreach my $database ('postgres', 'tram')
 	wait_for_state($new, $database, 'streaming');
 	$new->safe_psql($database, qq{SELECT eventuate_send('$database', 'new', 'k')});
 	wait_caught_up($new, $database);
-	is_deeply([ sort(payloads(consume($new_kafka, $database))) ], [ 'new', 'unpublished message', 'unpublished record' ],
+	is_deeply([ sort(payloads_of(consume($new_kafka, $database))) ], [ 'new', 'unpublished message', 'unpublished record' ],
 		"$database: the new server publishes what the old one had not");
 	is($new->safe_psql($database, q{SELECT count(*), min(message_id) FROM eventuate.dead_letter}), '1|bad', "$database: dead letters are restored");
 }
@@ -120,7 +118,7 @@ foreach my $database ('postgres', 'tram')
 		SELECT eventuate_resume()});
 	wait_for_state($new, $database, 'streaming');
 	wait_caught_up($new, $database);
-	is(scalar(grep { / published|^published|^record|bad/ } payloads(consume($new_kafka, $database))), 0,
+	is(scalar(grep { / published|^published|^record|bad/ } payloads_of(consume($new_kafka, $database))), 0,
 		"$database: what the old server has published never comes again");
 }
 

@@ -45,7 +45,7 @@ use Test::More;
 our @EXPORT = (
 	@Test::More::EXPORT, qw(
 	  mock_kafka real_kafka kafka_connect new_node slurp_file
-	  consume wait_for_records produce
+	  consume wait_for_records produce payloads_of send_payload
 	  prepare_load start_load stop_load load_sent check_load
 	  wait_until wait_for_query wait_for_state wait_for_more wait_caught_up
 	  wait_for_log log_position

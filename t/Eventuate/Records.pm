@@ -1,5 +1,5 @@
-# Records of Kafka's, read and written without PostgreSQL.  Functions of
-# Eventuate.
+# Records of Kafka's, read and written without PostgreSQL, and what was sent
+# with them.  Functions of Eventuate.
 
 package Eventuate;
 
@@ -61,6 +61,20 @@ sub consume
 		$a->{partition} <=> $b->{partition} or $a->{offset} <=> $b->{offset}
 	} @records;
 	return @records;
+}
+
+# A message to the topic "topic", by a server; all of these have one key.
+sub send_payload
+{
+	my ($node, $payload) = @_;
+	$node->safe_psql('postgres', "SELECT eventuate_send('topic', '$payload', 'k')");
+	return;
+}
+
+# What was sent with each: the payload of an envelope, or else the value.
+sub payloads_of
+{
+	return map { $_->{value} =~ /"payload":"([^"]*)"/ ? $1 : $_->{value} } @_;
 }
 
 # consume, as soon as the topic has this many records (or more).
