@@ -91,7 +91,7 @@ send_in_turn(EvRecord *record, const EvMessage *message)
 		{
 			EvSpooled	held = ev_delivery_with_record(record, message);
 
-			ev_refusal_hold(&held, 0);
+			ev_refusal_hold(&held);
 			ev_delivery_free_record(record);
 			return;
 		}

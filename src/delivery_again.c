@@ -27,6 +27,7 @@
 #include "delivery.h"
 #include "delivery_again.h"
 #include "delivery_send.h"
+#include "delivery_verdict.h"
 #include "lineup.h"
 #include "producer.h"
 #include "refusal.h"
@@ -107,14 +108,15 @@ send_again(void)
 		else if (ev_lineup_returning())
 		{
 			ev_lineup_line_up();
-			ev_delivery_begin_small();
+			if (ev_batch_on() || ev_delivery_refused_record())
+				ev_delivery_begin_small();
 		}
 		else if ((first = ev_lineup_first()) == NULL)
 			break;
 		else if (ev_refusal_holds(first->message.topic))
 		{
 			((EvRecord *) first->record)->suspect = false;
-			ev_refusal_hold(first, 0);
+			ev_refusal_hold(first);
 			ev_lineup_drop_first();
 		}
 		else if (!send_first(first))

@@ -4,10 +4,12 @@
  *	  What becomes of a refused message?
  *
  * Kafka refuses a batch for one record in it; so a record that comes back is a
- * suspect, to be sent again alone before it is held to be what Kafka refuses.
- * Only then it is held back with its topic for a while, where what is wrong may
- * pass, or buried.  What is held for a topic is judged together, by a copy of its
- * first message that is sent as a test.
+ * suspect, to be sent again alone before it is held to be what Kafka refuses,
+ * and buried.
+ *
+ * Not so if Kafka refuses its topic, which may take librdkafka half a minute to
+ * tell, and may pass: then all messages of the topic are held back for a while.
+ * They are judged together, by a copy of the first that is sent as a test.
  *
  * A restart forgets suspicions and what is held: all of it is decoded again.
  *
@@ -27,6 +29,9 @@
 #include "lineup.h"
 #include "refusal.h"
 
+/* Has a record come back with which others would, were all sent as before? */
+static bool refused_record = false;
+
 /*
  * With batches nothing may pass a message for which its topic is given some
  * time: it comes back, and is tried again later.  False: no time is left.
@@ -43,17 +48,38 @@ put_off(const EvSpooled *refused)
 	return true;
 }
 
-/*
- * Kafka's last word on a message, unless its topic is given some time; what is
- * held for that is no suspect anymore.
- */
+/* Kafka's last word on a message, unless its topic is given some time. */
 static void
 judge(const EvSpooled *refused)
 {
-	((EvRecord *) refused->record)->suspect = false;
-	if (ev_batch_on() ? !put_off(refused) :
-		!ev_refusal_hold(refused, ev_instant_now()))
+	if (!ev_batch_on() || !put_off(refused))
 		ev_delivery_bury(refused);
+}
+
+/*
+ * It is the topic that is refused.  But others of its messages may still be
+ * under way that go before this one; so it comes back, to be held in its turn.
+ */
+static void
+refuse_topic(const EvSpooled *refused)
+{
+	EvRecord   *record = refused->record;
+
+	if (ev_refusal_begin(refused->message.topic, ev_instant_now()))
+		ev_lineup_return(refused, record->number);
+	else
+		ev_delivery_bury(refused);
+}
+
+/* Kafka did not refuse the record, or for another's sake only. */
+static void
+come_back(const EvSpooled *refused, bool undecided)
+{
+	EvRecord   *record = refused->record;
+
+	record->suspect |= !undecided;
+	refused_record |= strcmp(refused->error_name, "_PURGE_QUEUE") != 0;
+	ev_lineup_return(refused, record->number);
 }
 
 /* What was held, and was refused for the last time like its first message. */
@@ -104,25 +130,39 @@ end_trial(const EvSpooled *refused, bool undecided)
 
 /*
  * Kafka refused a record, or the batch that it was in; or librdkafka did, at
- * once, which is no batch's fault.  But a topic that librdkafka does not know
- * may still have records under way that go before this one.
+ * once, which is no batch's fault.
  */
 void
 ev_delivery_refuse(EvRecord *record, const EvSpooled *refused, bool at_once,
 				   bool undecided)
 {
+	bool		may_pass = ev_refusal_may_pass(refused->error_name);
+
 	if (record->trial == EV_TRIAL_TOPIC)
 		end_trial(refused, undecided);
-	else if (!undecided &&
-			 (record->trial == EV_TRIAL_ALONE ||
-			  (at_once && (!ev_refusal_may_pass(refused->error_name) ||
-						   ev_refusal_expired(refused->message.topic,
-											  ev_instant_now())))))
+	else if (undecided)
+		come_back(refused, true);
+	else if (may_pass && !ev_batch_on())
+		refuse_topic(refused);
+	else if (record->trial == EV_TRIAL_ALONE ||
+			 (at_once && (!may_pass ||
+						  ev_refusal_expired(refused->message.topic,
+											 ev_instant_now()))))
 		judge(refused);
 	else
-	{
-		record->suspect |= !undecided;
-		ev_lineup_return(refused, record->number);
-	}
+		come_back(refused, false);
 	ev_delivery_free_record(record);
+}
+
+/*
+ * Since this was asked last: has a record come back with which others would,
+ * were all sent as before?  Not one that was called back, or for its topic.
+ */
+bool
+ev_delivery_refused_record(void)
+{
+	bool		result = refused_record;
+
+	refused_record = false;
+	return result;
 }

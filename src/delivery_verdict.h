@@ -12,5 +12,6 @@
 
 extern void ev_delivery_refuse(EvRecord *record, const EvSpooled *refused,
 							   bool at_once, bool undecided);
+extern bool ev_delivery_refused_record(void);
 
 #endif							/* EV_DELIVERY_VERDICT_H */

@@ -138,7 +138,7 @@ ev_refusal_any(void)
 	return topics != NULL && hash_get_num_entries(topics) > 0;
 }
 
-/* Must a message of this topic wait behind others? */
+/* Are messages of this topic to be held? */
 bool
 ev_refusal_holds(const char *topic)
 {
@@ -157,27 +157,34 @@ ev_refusal_expired(const char *topic, EvInstant now)
 }
 
 /*
- * Holds a message, refused by itself or behind one that is; false: it is to
- * become a dead letter.
+ * A message of the topic was refused for an error that may pass.  From now on
+ * it and all others of its topic are to be held; false: they are to become dead
+ * letters.
  */
 bool
-ev_refusal_hold(const EvSpooled *refused, EvInstant now)
+ev_refusal_begin(const char *name, EvInstant now)
 {
-	const char *name = refused->message.topic;
-	Topic	   *topic = find_topic(name);
+	Topic	   *topic = make_topic(name, now);
 
-	if (topic == NULL || topic->held == NULL)
-	{
-		if (!ev_refusal_may_pass(refused->error_name))
-			return false;
-		topic = make_topic(name, now);
-		if (topic == NULL || is_expired(topic, now))
-			return false;
-		topic->held = ev_spool_create(TOPIC_MEMORY);
-		ev_refusal_try_later(name, now);
-	}
-	ev_spool_put(topic->held, refused);
+	if (topic == NULL)
+		return false;
+	if (topic->held != NULL)
+		return true;
+	if (is_expired(topic, now))
+		return false;
+	topic->held = ev_spool_create(TOPIC_MEMORY);
+	topic->next_try = now;
 	return true;
+}
+
+/* Holds a message behind others.  Only of a topic that is held. */
+void
+ev_refusal_hold(const EvSpooled *message)
+{
+	Topic	   *topic = find_topic(message->message.topic);
+
+	Assert(topic != NULL && topic->held != NULL);
+	ev_spool_put(topic->held, message);
 }
 
 /*
@@ -228,6 +235,7 @@ ev_refusal_due(EvInstant now, EvSpooled *first)
 		if (topic->held == NULL || now < topic->next_try)
 			continue;
 		hash_seq_term(&scan);
+		Assert(ev_spool_count(topic->held) > 0);
 		topic->next_try = UNDER_WAY;
 		return ev_spool_peek(topic->held, first);
 	}

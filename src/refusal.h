@@ -13,7 +13,8 @@
 extern bool ev_refusal_may_pass(const char *error_name);
 extern bool ev_refusal_any(void);
 extern bool ev_refusal_holds(const char *topic);
-extern bool ev_refusal_hold(const EvSpooled *refused, EvInstant now);
+extern bool ev_refusal_begin(const char *topic, EvInstant now);
+extern void ev_refusal_hold(const EvSpooled *message);
 extern bool ev_refusal_put_off(const EvSpooled *refused, EvInstant now);
 extern bool ev_refusal_is_put_off(const char *topic, EvInstant now);
 extern bool ev_refusal_due(EvInstant now, EvSpooled *first);
