@@ -10,6 +10,10 @@
  * or with the life of its backend.  Only a command that its user may give has
  * that effect.
  *
+ * Behind SET TABLESPACE what was in WAL before cannot be decoded: so what there
+ * is is published before, where that takes no time, and the publisher goes on
+ * from the tables and another slot where it is needed (slot.c).
+ *
  * DROP EXTENSION without CASCADE is refused while messages are unpublished.
  *
  * Copyright (c) 2026, eventuate contributors
@@ -166,6 +170,35 @@ end_workers(EvDatabase *entry)
 }
 
 /*
+ * Does the database's publisher, if it is at work, get as far as the end of WAL
+ * while a command waits?
+ */
+static bool
+everything_is_published(EvDatabase *entry)
+{
+	XLogRecPtr	end = ev_horizon_inserted();
+	EvInstant	start = ev_instant_now();
+
+	/* The publisher reads what is flushed, and the locks are in WAL too. */
+	XLogFlush(end);
+	while (entry != NULL && entry->publisher.pid != 0 &&
+		   (entry->publisher.state == EV_STATE_STREAMING ||
+			entry->publisher.state == EV_STATE_CATCHING_UP) &&
+		   !ev_instant_passed(start, ev_instant_now(), WAIT_LIMIT))
+	{
+		XLogRecPtr	published;
+
+		SpinLockAcquire(&entry->mutex);
+		published = entry->published_lsn;
+		SpinLockRelease(&entry->mutex);
+		if (published >= end)
+			return true;
+		wait_a_little();
+	}
+	return false;
+}
+
+/*
  * Holds the database and waits until our process has left it.  If that takes
  * too long the command is tried all the same, and tells who is connected.
  */
@@ -224,33 +257,6 @@ lock_outbox(const char *table)
 		LockRelationOid(relid, AccessExclusiveLock);
 }
 
-/* Does the publisher, if it is at work, get as far as the end of WAL? */
-static bool
-everything_is_published(void)
-{
-	EvDatabase *entry = ev_shared_find(MyDatabaseId);
-	XLogRecPtr	end = ev_horizon_inserted();
-	EvInstant	start = ev_instant_now();
-
-	/* The publisher reads what is flushed, and the locks are in WAL too. */
-	XLogFlush(end);
-	while (entry != NULL && entry->publisher.pid != 0 &&
-		   (entry->publisher.state == EV_STATE_STREAMING ||
-			entry->publisher.state == EV_STATE_CATCHING_UP) &&
-		   !ev_instant_passed(start, ev_instant_now(), WAIT_LIMIT))
-	{
-		XLogRecPtr	published;
-
-		SpinLockAcquire(&entry->mutex);
-		published = entry->published_lsn;
-		SpinLockRelease(&entry->mutex);
-		if (published >= end)
-			return true;
-		wait_a_little();
-	}
-	return false;
-}
-
 /* Does a table of ours have rows that may not be published yet? */
 static bool
 has_unpublished_rows(const char *query)
@@ -275,7 +281,7 @@ refuse_loss(void)
 {
 	lock_outbox("message");
 	lock_outbox("record");
-	if (everything_is_published())
+	if (everything_is_published(ev_shared_find(MyDatabaseId)))
 		return;
 	if ((OidIsValid(ev_own_table("message")) &&
 		 has_unpublished_rows("SELECT EXISTS (SELECT FROM eventuate.message AS m, eventuate.progress AS p"
@@ -326,6 +332,9 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	{
 		PG_TRY();
 		{
+			/* What is in WAL cannot be read anymore behind SET TABLESPACE. */
+			if (IsA(statement->utilityStmt, AlterDatabaseStmt))
+				(void) everything_is_published(entry);
 			hold_database(entry);
 			run_utility(statement, query, read_only_tree, context, params,
 						environment, dest, completion);

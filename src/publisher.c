@@ -14,7 +14,8 @@
  * start - pause and resume, other addresses of Kafka - is a restart of the
  * process: all there is to know is in the slot and in eventuate.progress.
  *
- * An unexpected error ends the process; the launcher starts another.
+ * An unexpected error ends the process; the launcher starts another.  Where the
+ * slot would bring the same error again, the next process makes another slot.
  *
  * Copyright (c) 2026, eventuate contributors
  *
@@ -150,6 +151,8 @@ ev_publisher_main(Datum main_arg)
 	PG_CATCH();
 	{
 		ev_worker_record_error();
+		if (ev_slot_is_unreadable())
+			pg_atomic_write_u32(&ev_publisher.database->slot_unreadable, 1);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

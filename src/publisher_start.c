@@ -230,7 +230,8 @@ slot_is_ours(EvSlotStatus status)
 {
 	TimeLineID	timeline;
 
-	if (status != EV_SLOT_SYNCED && status != EV_SLOT_GOOD)
+	if ((status != EV_SLOT_SYNCED && status != EV_SLOT_GOOD) ||
+		pg_atomic_read_u32(&ev_publisher.database->slot_unreadable) != 0)
 		return false;
 	ev_horizon(&timeline);
 	if (status == EV_SLOT_GOOD && !is_of_timeline(timeline))
@@ -286,6 +287,7 @@ find_slot(void)
 		pg_atomic_fetch_add_u32(&ev_publisher.database->slots_lost, 1);
 		warn_of_loss();
 		ev_slot_drop();
+		pg_atomic_write_u32(&ev_publisher.database->slot_unreadable, 0);
 		ev_worker_show(EV_STATE_RECOVERING, NULL);
 		recover();
 		if (ev_delivery_failure() != NULL)

@@ -75,6 +75,7 @@ init_database(EvDatabase *database)
 	pg_atomic_init_u64(&database->commit_lsn, 0);
 	pg_atomic_init_u32(&database->wal_is_kept, 0);
 	pg_atomic_init_u32(&database->slots_lost, 0);
+	pg_atomic_init_u32(&database->slot_unreadable, 0);
 	pg_atomic_init_u64(&database->wal_message_lsn, 0);
 }
 

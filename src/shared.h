@@ -92,6 +92,8 @@ typedef struct EvDatabase
 	pg_atomic_uint32 recheck;	/* pause, resume, reset: read progress again */
 	pg_atomic_uint64 commit_lsn;	/* end of the newest asynchronous commit */
 
+	pg_atomic_uint32 slot_unreadable;	/* to be replaced by another */
+
 	/* Messages that are in no table. */
 	pg_atomic_uint32 wal_is_kept;	/* the slot is there, and is read */
 	pg_atomic_uint32 slots_lost;	/* so many, since the server started */

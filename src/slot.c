@@ -224,6 +224,23 @@ ev_slot_read(void)
 	return true;
 }
 
+/*
+ * For a PG_CATCH block: is it an error that the slot would meet again and again?
+ * ALTER DATABASE ... SET TABLESPACE moves files to another directory, and of a
+ * change that names the old one PostgreSQL cannot tell the table.
+ */
+bool
+ev_slot_is_unreadable(void)
+{
+	static const char *const text = "could not map file";	/* -node, -number */
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	ErrorData  *error = CopyErrorData();
+
+	MemoryContextSwitchTo(old_context);
+	return decoding != NULL && error->sqlerrcode == ERRCODE_INTERNAL_ERROR &&
+		strncmp(error->message_id, text, strlen(text)) == 0;
+}
+
 /* Everything that ends at or before this position has been decoded. */
 XLogRecPtr
 ev_slot_position(void)

@@ -21,6 +21,7 @@ extern void ev_slot_drop(void);
 
 extern void ev_slot_open(XLogRecPtr start);
 extern bool ev_slot_read(void);
+extern bool ev_slot_is_unreadable(void);
 extern bool ev_slot_caught_up(void);
 extern XLogRecPtr ev_slot_position(void);
 extern XLogRecPtr ev_slot_confirmed(void);

@@ -11,6 +11,19 @@ my $kafka = mock_kafka();
 my $node = new_node('main', kafka => $kafka, conf => "max_worker_processes = 12\n");
 wait_for_state($node, 'postgres', 'streaming');
 
+# What topic "second" has, once it has this.
+sub wait_for_payload
+{
+	my ($payload) = @_;
+	my @records;
+
+	wait_until($payload, sub {
+		@records = consume($kafka, 'second');
+		return grep { $_ eq $payload } payloads_of(@records);
+	});
+	return @records;
+}
+
 # Two at once, each with its own slot.
 $node->safe_psql('postgres', 'CREATE DATABASE two');
 $node->safe_psql('two', 'CREATE EXTENSION eventuate');
@@ -41,7 +54,7 @@ $node->safe_psql('copy', q{SELECT eventuate_resume(skip_existing => true)});
 wait_for_state($node, 'copy', 'streaming');
 $node->safe_psql('copy', q{SELECT eventuate_send('second', 'resumed')});
 wait_caught_up($node, 'copy');
-my @second = map { $_->{value} =~ /"payload":"([^"]*)"/ } consume($kafka, 'second');
+my @second = payloads_of(consume($kafka, 'second'));
 is_deeply([ sort @second ], [ 'resumed', 'unpublished', 'y' ],
 	'resumed without what was there, it publishes what comes');
 
@@ -53,7 +66,17 @@ $node->safe_psql('copy', q{SELECT eventuate_send('second', 'moved')});
 wait_for_state($node, 'copy', 'streaming');
 wait_caught_up($node, 'copy');
 is(scalar(consume($kafka, 'second')), @second + 1, 'a database that was moved publishes what comes');
+
+# What is in WAL by then names files that are gone; Kafka has not got it yet.
+$kafka->stop;
+$node->safe_psql('copy', q{SELECT eventuate_send('second', 'unpublished when moved')});
+my $position = log_position($node);
 $node->safe_psql('postgres', 'ALTER DATABASE copy SET TABLESPACE pg_default');
+$kafka->start;
+wait_for_log($node, qr/could not map file/, $position);
+my %seen = map { $_ => 1 } payloads_of(wait_for_payload('unpublished when moved'));
+is(scalar(keys %seen), @second + 2, 'nor is anything lost that was unpublished');
+wait_for_state($node, 'copy', 'streaming');
 
 # RENAME and DROP make the publisher leave.
 $node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO renamed');
@@ -74,13 +97,13 @@ is(publisher_pid($node, 'two'), $pid, 'nor send its publisher away');
 $node->safe_psql('two', q{SELECT eventuate_send('second', 'last')});
 $node->safe_psql('two', 'DROP EXTENSION eventuate');
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_replication_slots}, 1);
-is(scalar(wait_for_records($kafka, 'second', 5)), 5, 'the extension goes once all is published');
+ok((grep { $_ eq 'last' } payloads_of(consume($kafka, 'second'))), 'the extension goes once all is published');
 wait_for_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_eventuate}, 1);
 $node->safe_psql('two', 'CREATE EXTENSION eventuate');
 wait_for_state($node, 'two', 'streaming');
 $node->safe_psql('two', q{SELECT eventuate_send('second', 'again')});
 wait_caught_up($node, 'two');
-is(scalar(consume($kafka, 'second')), 6, 'created again it publishes again');
+is((grep { $_ eq 'again' } payloads_of(consume($kafka, 'second'))), 1, 'created again it publishes again');
 
 $node->safe_psql('two', q{SELECT eventuate_pause()});
 wait_for_state($node, 'two', 'paused');
