@@ -23,7 +23,8 @@ sub memory
 }
 
 # Messages a second that clients send who do nothing else.  Each time they do
-# it is to another topic: the mock does not keep much of one.
+# it is to another topic: the mock keeps 5 MB of a partition, and each client has
+# one.
 my @topics;
 
 sub new_topic
@@ -55,6 +56,7 @@ foreach my $round (1 .. 3)
 	push @up, rate(new_topic(), 2);
 	wait_caught_up($node);
 	my $topic = new_topic();
+	new_topic() if $round == 3;
 	$kafka->stop;
 	wait_for_state($node, 'postgres', 'waiting');
 	push @down, rate($topic, 2);
