@@ -38,7 +38,7 @@ sub rate
 {
 	my ($topic, $seconds) = @_;
 	my $start = time;
-	my $load = start_load($node, $topic, rate => 'full', seconds => $seconds);
+	my $load = start_load($node, $topic, rate => 'full', seconds => $seconds, clients => 8);
 	$load->{run}->finish or die "the load failed: $load->{err}\n";
 	my $took = time - $start;
 	return load_sent($node, $topic) / $took;
