@@ -34,6 +34,7 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -87,14 +88,19 @@ is_decodable(Relation relation)
 		 ev_moment_counts(&outbox->label.period.until));
 }
 
-/* Locks a table with all its partitions; adds to a list what can be read. */
+/*
+ * Locks a table with all its partitions, which come behind it, as in others'
+ * commands; adds to a list what can be read.
+ */
 static List *
 lock_tree(List *relations, Oid relid, LOCKMODE lockmode)
 {
-	List	   *tree = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ?
-	find_all_inheritors(relid, lockmode, NULL) : list_make1_oid(relid);
+	List	   *tree;
 	ListCell   *cell;
 
+	LockRelationOid(relid, lockmode);
+	tree = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ?
+		find_all_inheritors(relid, lockmode, NULL) : list_make1_oid(relid);
 	foreach(cell, tree)
 	{
 		Relation	relation = try_relation_open(lfirst_oid(cell), lockmode);

@@ -24,12 +24,14 @@
 #include "access/relation.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -77,15 +79,17 @@ retention_of(Oid relid, const EvLabel *label)
 	return ev_label_retention_ms(label);
 }
 
-/* Adds a table, and its partitions, to the list. */
+/*
+ * Adds a table, and its partitions, to the list.  One lock at a time: a command
+ * that has the table and wants a partition is not in the way.
+ */
 static List *
 add_table(List *cleanings, Oid relid)
 {
 	ListCell   *cell;
 
-	foreach(cell, find_all_inheritors(relid, AccessShareLock, NULL))
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
 	{
-		/* The table itself is not locked yet, and may be gone. */
 		Relation	relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
 		const EvOutbox *outbox;
 		int64		retention;
@@ -103,7 +107,7 @@ add_table(List *cleanings, Oid relid)
 			cleaning->retention = retention;
 			cleanings = lappend(cleanings, cleaning);
 		}
-		relation_close(relation, NoLock);
+		relation_close(relation, AccessShareLock);
 	}
 	return cleanings;
 }
@@ -207,6 +211,22 @@ delete_rows(Relation relation, const Batch *batch)
 	ev_owner_resume(&saved);
 }
 
+/*
+ * Locks a table for the deletion of rows, or returns NULL where it is gone.  What
+ * it is a partition of comes before it, as in others' commands: a DELETE would
+ * lock that only when it has the table already.
+ */
+static Relation
+lock_table(Oid relid)
+{
+	List	   *ancestors = get_rel_relispartition(relid) ?
+	get_partition_ancestors(relid) : NIL;
+
+	for (int i = list_length(ancestors) - 1; i >= 0; i--)
+		LockRelationOid(list_nth_oid(ancestors, i), AccessShareLock);
+	return try_relation_open(relid, RowExclusiveLock);
+}
+
 /* One batch, in a transaction of its own.  Returns where the next begins. */
 static BlockNumber
 clean_some(const EvCleaning *cleaning, Datum published, BlockNumber start,
@@ -219,7 +239,7 @@ clean_some(const EvCleaning *cleaning, Datum published, BlockNumber start,
 	StartTransactionCommand();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	relation = try_relation_open(cleaning->relid, RowExclusiveLock);
+	relation = lock_table(cleaning->relid);
 	if (relation != NULL && ev_outbox_find(relation) != NULL)
 	{
 		batch.tids = palloc(sizeof(Datum) * BATCH_ROWS);

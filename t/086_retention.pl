@@ -105,4 +105,12 @@ $locker->quit;
 wait_while_tidying(q{SELECT count(*) FROM eventuate.record WHERE topic = 'many'}, 0);
 pass('a table that somebody had locked is tidied later');
 
+# Nor is it in the way of a command that has a table and then wants a partition.
+$locker = $node->background_psql('postgres', on_error_stop => 1);
+$locker->query_safe('BEGIN; LOCK TABLE ONLY parted');
+wait_while_tidying(q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND backend_type = 'eventuate housekeeper'}, 1);
+$locker->query_safe('LOCK TABLE parted_1; COMMIT');
+$locker->quit;
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'partitions are locked behind their table');
+
 done_testing();
