@@ -179,14 +179,27 @@ sub stop
 	return $_[0]->end('TERM');
 }
 
+# Until the leader of each of its partitions is at work, a little behind what the
+# cluster's metadata say.
 sub create_topic
 {
 	my ($self, $name, $partitions, @configs) = @_;
 
+	$partitions ||= 4;
 	$self->java(
 		'org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->brokers,
-		'--create', '--topic', $name, '--partitions', $partitions || 4,
+		'--create', '--topic', $name, '--partitions', $partitions,
 		'--replication-factor', $self->{replicas}, map { ('--config', $_) } @configs);
+	Eventuate::wait_until(
+		"the partitions of $name",
+		sub {
+			my $out = '';
+			IPC::Run::run(
+				[ 'kcat', '-Q', '-b', $self->brokers, map { ('-t', "$name:$_:-1") } 0 .. $partitions - 1 ],
+				'<', \undef, '>', \$out, '2>', '/dev/null');
+			$Eventuate::seen = $out;
+			return (() = $out =~ / offset \d+$/mg) == $partitions;
+		});
 	return;
 }
 
