@@ -18,6 +18,7 @@
 
 #ifndef FRONTEND
 
+#include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -25,11 +26,13 @@
 #include "port/atomics.h"
 #include "replication/logical.h"
 #include "replication/message.h"
+#include "replication/origin.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 
 /* Before 16 part of postgres.h. */
@@ -61,6 +64,58 @@ ev_log_message_compat(const char *prefix, const char *content, size_t size)
 #else
 	return LogLogicalMessage(prefix, content, size, true);
 #endif
+}
+
+/* Which file a relation's rows are in. */
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator EvFileLocator;
+
+#define ev_relation_locator_compat(relation) ((relation)->rd_locator)
+#define ev_locator_database_compat(locator) ((locator)->dbOid)
+#else
+typedef RelFileNode EvFileLocator;
+
+#define ev_relation_locator_compat(relation) ((relation)->rd_node)
+#define ev_locator_database_compat(locator) ((locator)->dbNode)
+#endif
+
+/* A change for the reorder buffer, which owns it: a row was inserted. */
+static inline ReorderBufferChange *
+ev_change_insert_compat(ReorderBuffer *buffer, const EvFileLocator *locator,
+						HeapTuple tuple)
+{
+	Size		length = tuple->t_len - SizeofHeapTupleHeader;
+	HeapTuple	copy;
+#if PG_VERSION_NUM >= 180000
+	ReorderBufferChange *change = ReorderBufferAllocChange(buffer);
+#else
+	ReorderBufferChange *change = ReorderBufferGetChange(buffer);
+#endif
+
+#if PG_VERSION_NUM >= 180000
+	change->data.tp.newtuple = ReorderBufferAllocTupleBuf(buffer, length);
+	copy = change->data.tp.newtuple;
+#elif PG_VERSION_NUM >= 170000
+	change->data.tp.newtuple = ReorderBufferGetTupleBuf(buffer, length);
+	copy = change->data.tp.newtuple;
+#else
+	change->data.tp.newtuple = ReorderBufferGetTupleBuf(buffer, length);
+	copy = &change->data.tp.newtuple->tuple;
+	copy->t_data = ReorderBufferTupleBufData(change->data.tp.newtuple);
+#endif
+#if PG_VERSION_NUM >= 160000
+	change->data.tp.rlocator = *locator;
+#else
+	change->data.tp.relnode = *locator;
+#endif
+	change->action = REORDER_BUFFER_CHANGE_INSERT;
+	change->origin_id = InvalidRepOriginId;
+	change->data.tp.clear_toast_afterwards = true;
+	copy->t_len = tuple->t_len;
+	copy->t_tableOid = InvalidOid;
+	ItemPointerSetInvalid(&copy->t_self);
+	memcpy(copy->t_data, tuple->t_data, tuple->t_len);
+	return change;
 }
 
 /* The new row of a decoded INSERT. */

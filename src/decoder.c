@@ -35,6 +35,7 @@
 #include "encoding.h"
 #include "json.h"
 #include "outbox.h"
+#include "outbox_file.h"
 #include "record_json.h"
 #include "row.h"
 #include "slot_list.h"
@@ -126,16 +127,24 @@ decoder_startup(LogicalDecodingContext *ctx, OutputPluginOptions *options,
 	options->receive_rewrites = false;
 }
 
-static void
-decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+/* A transaction begins whose commit record ends at "end_lsn". */
+void
+ev_decoder_begin(LogicalDecodingContext *ctx, TransactionId xid,
+				 XLogRecPtr end_lsn, TimestampTz commit_time)
 {
 	Decoder    *decoder = ctx->output_plugin_private;
 
 	decoder->in_transaction = false;
 	decoder->wal_position = 0;
-	decoder->origin.end_lsn = txn->end_lsn;
-	decoder->origin.xid = txn->xid;
-	decoder->origin.commit_time = txn->xact_time.commit_time;
+	decoder->origin.end_lsn = end_lsn;
+	decoder->origin.xid = xid;
+	decoder->origin.commit_time = commit_time;
+}
+
+static void
+decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	ev_decoder_begin(ctx, txn->xid, txn->end_lsn, txn->xact_time.commit_time);
 
 	/* Decoding has a (sub)transaction of its own, whose end puts them back. */
 	if (publisher_sink == NULL)
@@ -209,12 +218,12 @@ full_xid(TransactionId xid)
  * restored or copied from elsewhere and is not ours to publish.
  */
 static bool
-is_own_row(const EvRow *row, const ReorderBufferTXN *txn)
+is_own_row(const EvRow *row, TransactionId xid)
 {
 	if (!FullTransactionIdIsValid(row->txid))
 		return true;
-	return XidFromFullTransactionId(row->txid) == txn->xid &&
-		FullTransactionIdEquals(row->txid, full_xid(txn->xid));
+	return XidFromFullTransactionId(row->txid) == xid &&
+		FullTransactionIdEquals(row->txid, full_xid(xid));
 }
 
 static void
@@ -236,21 +245,39 @@ emit_row(LogicalDecodingContext *ctx, const EvOutbox *outbox, EvRowKind kind,
 		write_malformed(ctx, row);
 }
 
-/* A new row of any table; in the row's memory context. */
+/* A new row of an outbox, whose name "table" is; in the row's memory context. */
 static void
-take_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
-		 HeapTuple tuple)
+take_row(LogicalDecodingContext *ctx, const EvOutbox *outbox, const char *table,
+		 TupleDesc desc, HeapTuple tuple)
 {
-	const EvOutbox *outbox = ev_outbox_find(relation);
-	EvRowKind	kind;
+	Decoder    *decoder = ctx->output_plugin_private;
 	EvRow		row;
+	EvRowKind	kind = ev_row_read(outbox, table, desc, tuple, &row);
 
-	if (outbox == NULL || !ev_outbox_is_decoded(outbox))
-		return;
-	kind = ev_row_read(outbox, RelationGetRelationName(relation),
-					   RelationGetDescr(relation), tuple, &row);
-	if (kind != EV_ROW_PUBLISHED && is_own_row(&row, txn))
+	if (kind != EV_ROW_PUBLISHED && is_own_row(&row, decoder->origin.xid))
 		emit_row(ctx, outbox, kind, &row);
+}
+
+/*
+ * A new row of any table in a replay; in the row's memory context.  What is
+ * found out of the table is kept for transactions that need no replay.
+ */
+static void
+take_row_of(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+			Relation relation, XLogRecPtr lsn, HeapTuple tuple)
+{
+	uint64		before = ev_outbox_generation();
+	const EvOutbox *outbox = ev_outbox_find(relation);
+
+	if (outbox != NULL && !ev_outbox_is_decoded(outbox))
+		outbox = NULL;
+	if (publisher_sink != NULL && before == ev_outbox_generation() &&
+		!rbtxn_has_catalog_changes(txn) &&
+		(outbox == NULL || ev_row_needs_no_catalogs(outbox)))
+		ev_outbox_file_learn(relation, outbox, lsn);
+	if (outbox != NULL)
+		take_row(ctx, outbox, RelationGetRelationName(relation),
+				 RelationGetDescr(relation), tuple);
 }
 
 static void
@@ -267,7 +294,20 @@ decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (tuple == NULL)
 		return;
 	old_context = MemoryContextSwitchTo(decoder->row_context);
-	take_row(ctx, txn, relation, tuple);
+	take_row_of(ctx, txn, relation, change->lsn, tuple);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(decoder->row_context);
+}
+
+/* A new row, without a replay: of a file of an outbox. */
+void
+ev_decoder_row(LogicalDecodingContext *ctx, const EvOutboxFile *file,
+			   HeapTuple tuple)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	MemoryContext old_context = MemoryContextSwitchTo(decoder->row_context);
+
+	take_row(ctx, file->outbox, NameStr(file->name), file->desc, tuple);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(decoder->row_context);
 }
@@ -294,7 +334,7 @@ decoder_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 		if (relation != NULL)
 		{
-			take_row(ctx, txn, relation, tuple);
+			take_row_of(ctx, txn, relation, lsn, tuple);
 			RelationClose(relation);
 		}
 	}
@@ -302,15 +342,40 @@ decoder_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MemoryContextReset(decoder->row_context);
 }
 
-static void
-decoder_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
-			   XLogRecPtr commit_lsn)
+/* The same, without a replay, of what says to be a row of this file's table. */
+void
+ev_decoder_message(LogicalDecodingContext *ctx, const EvOutboxFile *file,
+				   const char *content, Size size)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	MemoryContext old_context = MemoryContextSwitchTo(decoder->row_context);
+	Oid			relid;
+	HeapTuple	tuple = ev_wal_message_read(content, size,
+											full_xid(decoder->origin.xid),
+											&decoder->wal_position, &relid);
+
+	if (tuple != NULL && file->outbox != NULL)
+		take_row(ctx, file->outbox, NameStr(file->name), file->desc, tuple);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(decoder->row_context);
+}
+
+/* The transaction has no more rows. */
+void
+ev_decoder_commit(LogicalDecodingContext *ctx)
 {
 	Decoder    *decoder = ctx->output_plugin_private;
 
 	if (decoder->in_transaction && publisher_sink != NULL)
 		publisher_sink->commit(&decoder->origin);
 	decoder->in_transaction = false;
+}
+
+static void
+decoder_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+			   XLogRecPtr commit_lsn)
+{
+	ev_decoder_commit(ctx);
 }
 
 /* Rows applied by a subscription were another database's messages. */

@@ -124,7 +124,8 @@ ev_delivery_batch_serve(void)
 	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_limit()))
 		ev_batch_close();
 	if (ev_batch_is_closed() &&
-		(IsTransactionState() || !ev_delivery_letters_wait()))
+		(IsTransactionState() || !ev_delivery_between() ||
+		 !ev_delivery_letters_wait()))
 	{
 		position = reached();
 		ev_batch_commit(&position);

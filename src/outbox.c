@@ -378,6 +378,16 @@ ev_outbox_find(Relation relation)
 	return entry->is_outbox ? &entry->outbox : NULL;
 }
 
+/*
+ * Changes whenever something that ev_outbox_find() has returned may not be true
+ * anymore.
+ */
+uint64
+ev_outbox_generation(void)
+{
+	return invalidations;
+}
+
 /* Called once, by _PG_init. */
 void
 ev_outbox_init(void)

@@ -45,6 +45,7 @@ ev_outbox_is_decoded(const EvOutbox *outbox)
 
 extern void ev_outbox_init(void);
 extern const EvOutbox *ev_outbox_find(Relation relation);
+extern uint64 ev_outbox_generation(void);
 extern bool ev_outbox_is_readable(Oid relid, EvReader reader);
 extern bool ev_outbox_is_polled(Oid relid);
 extern List *ev_outbox_list(void);

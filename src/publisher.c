@@ -33,6 +33,7 @@
 #include "publisher.h"
 #include "publisher_start.h"
 #include "publisher_turn.h"
+#include "shortcut.h"
 #include "slot.h"
 #include "worker.h"
 
@@ -72,7 +73,7 @@ read_some(void)
 	{
 		if (ev_delivery_full() || ev_delivery_failure() != NULL)
 			return true;
-		if (!ev_slot_read())
+		if (!ev_slot_read(ev_shortcut_decode))
 			return false;
 	}
 	return true;

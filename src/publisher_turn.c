@@ -91,6 +91,16 @@ reload(void)
 		ev_worker_want_restart();
 }
 
+/*
+ * May tables be read and written now?  Not by whoever waits in the middle of
+ * decoding a transaction.
+ */
+static bool
+may_use_tables(void)
+{
+	return !IsTransactionState() && ev_delivery_between();
+}
+
 /* Does somebody want this process to go, or something of it? */
 static void
 check_requests(void)
@@ -98,7 +108,7 @@ check_requests(void)
 	ev_worker_check_requests();
 	if (ConfigReloadPending)
 		reload();
-	if (IsTransactionState() || !ev_progress_changed())
+	if (!may_use_tables() || !ev_progress_changed())
 		return;
 	if (!ev_progress_load(&ev_publisher.progress))
 		leave_for_good();
@@ -200,7 +210,7 @@ ev_publisher_turn(void)
 				(errcode(ERRCODE_CONNECTION_EXCEPTION),
 				 errmsg("the Kafka producer cannot go on: %s", ev_producer_error()),
 				 errdetail("Publishing starts afresh behind the last confirmed position.")));
-	if (!IsTransactionState())
+	if (may_use_tables())
 		ev_delivery_store_letters();
 	now = ev_instant_now();
 	if (ev_publisher.decoding)
@@ -209,7 +219,7 @@ ev_publisher_turn(void)
 		ev_exactly_once_keep_position(now);
 		ev_confirm(now, ev_pace_end_seen_at());
 		ev_publisher_show_streaming(now);
-		if (!IsTransactionState())
+		if (may_use_tables())
 		{
 			ev_confirm_store_progress(now);
 			remember_wal_messages();

@@ -18,6 +18,8 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "regex/regex.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -201,6 +203,43 @@ row_name(const char *id, const char *table)
 	length = pg_encoding_mbcliplen(PG_UTF8, id, strnlen(id, MAX_SHOWN_ID + 1),
 								   MAX_SHOWN_ID);
 	return psprintf("row \"%.*s\" of table \"%s\"", length, id, table);
+}
+
+/* Is the column text, or bytes: not looked at as a number or a time? */
+static bool
+is_printed(EvColumn column)
+{
+	return column != EV_COLUMN_PUBLISHED && column != EV_COLUMN_TXID &&
+		column != EV_COLUMN_DBID && column != EV_COLUMN_PARTITION &&
+		column != EV_COLUMN_TIME;
+}
+
+/*
+ * Can rows of the outbox be read where there is no transaction, so that
+ * nothing can be looked up in the catalogs?
+ */
+bool
+ev_row_needs_no_catalogs(const EvOutbox *outbox)
+{
+	int			encoding = GetDatabaseEncoding();
+
+	if (outbox->problem != NULL ||
+		(encoding != PG_UTF8 && encoding != PG_SQL_ASCII))
+		return false;
+	for (int column = 0; column < EV_COLUMN_COUNT; column++)
+	{
+		Oid			type = outbox->types[column];
+
+		if (OidIsValid(type) && is_printed(column) && type != BYTEAOID &&
+			!ev_row_prints_without_catalogs(type))
+			return false;
+	}
+	for (int i = 0; i < outbox->label.placement_count; i++)
+	{
+		if (!ev_row_connects_without_catalogs(outbox->placed[i].type))
+			return false;
+	}
+	return true;
 }
 
 /*

@@ -28,6 +28,7 @@ typedef struct EvRow
 	const char *reason;			/* malformed: says why */
 } EvRow;
 
+extern bool ev_row_needs_no_catalogs(const EvOutbox *outbox);
 extern EvRowKind ev_row_read(const EvOutbox *outbox, const char *table,
 							 TupleDesc desc, HeapTuple tuple, EvRow *row);
 

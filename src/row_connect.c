@@ -123,6 +123,20 @@ print_otherwise(Datum value, Oid type, int32 typmod)
 	return NULL;
 }
 
+static bool
+looks_otherwise(Oid type)
+{
+	return type == BOOLOID || type == BYTEAOID || type == DATEOID ||
+		type == TIMESTAMPOID || type == TIMESTAMPTZOID || type == NUMERICOID;
+}
+
+/* Can a type be written without looking it up in the catalogs? */
+bool
+ev_row_connects_without_catalogs(Oid type)
+{
+	return looks_otherwise(type) || ev_row_prints_without_catalogs(type);
+}
+
 /*
  * A value as UTF-8 text, not NUL-terminated.  NULL, with a reason, for what
  * Debezium has no form for or what is not valid in the database's encoding.
@@ -133,8 +147,7 @@ ev_row_connect_text(RowReader *reader, Datum value, Oid type, int32 typmod,
 {
 	const char *text;
 
-	if (type != BOOLOID && type != BYTEAOID && type != DATEOID &&
-		type != TIMESTAMPOID && type != TIMESTAMPTZOID && type != NUMERICOID)
+	if (!looks_otherwise(type))
 		return ev_row_print(reader, value, type, length);
 	text = print_otherwise(value, type, typmod);
 	if (text == NULL)

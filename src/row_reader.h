@@ -34,12 +34,14 @@ extern int64 ev_row_integer(const RowReader *reader, EvColumn column);
 extern int64 ev_row_epoch_ms(RowReader *reader, EvColumn column);
 extern const char *ev_row_print(RowReader *reader, Datum value, Oid type,
 								size_t *length);
+extern bool ev_row_prints_without_catalogs(Oid type);
 extern const char *ev_row_to_utf8(RowReader *reader, const char *text,
 								  size_t length, size_t *utf8_length);
 
 /* row_connect.c */
 extern const char *ev_row_connect_text(RowReader *reader, Datum value, Oid type,
 									   int32 typmod, size_t *length);
+extern bool ev_row_connects_without_catalogs(Oid type);
 
 /* One for each format: fills in the message, or says why it cannot. */
 extern bool ev_row_read_eventuate(RowReader *reader, EvMessage *message);

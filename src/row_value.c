@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -82,6 +83,58 @@ ev_row_to_utf8(RowReader *reader, const char *text, size_t length, size_t *utf8_
 	return (char *) utf8;
 }
 
+/* The function that writes a type as text, of those that are often ids. */
+static PGFunction
+output_function(Oid type)
+{
+	switch (type)
+	{
+		case UUIDOID:
+			return uuid_out;
+		case INT2OID:
+			return int2out;
+		case INT4OID:
+			return int4out;
+		case INT8OID:
+			return int8out;
+		default:
+			return NULL;
+	}
+}
+
+static bool
+is_text(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
+		type == JSONOID;
+}
+
+/* Can ev_row_print() write a type without looking it up in the catalogs? */
+bool
+ev_row_prints_without_catalogs(Oid type)
+{
+	return is_text(type) || type == JSONBOID || output_function(type) != NULL;
+}
+
+/* A value as PostgreSQL writes it. */
+static char *
+print_value(Datum value, Oid type)
+{
+	Oid			output;
+	bool		is_varlena;
+
+	if (type == JSONBOID)
+	{
+		Jsonb	   *jsonb = DatumGetJsonbP(value);
+
+		return JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+	}
+	if (output_function(type) != NULL)
+		return DatumGetCString(DirectFunctionCall1(output_function(type), value));
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
 /*
  * Any value as UTF-8 text, not NUL-terminated.  NULL, with a reason, if it is
  * not valid in the database's encoding.
@@ -91,27 +144,14 @@ ev_row_print(RowReader *reader, Datum value, Oid type, size_t *length)
 {
 	char	   *text;
 
-	if (type == TEXTOID || type == VARCHAROID || type == JSONOID)
+	if (is_text(type))
 	{
 		struct varlena *varlena = PG_DETOAST_DATUM_PACKED(value);
 
 		return ev_row_to_utf8(reader, VARDATA_ANY(varlena),
 							  VARSIZE_ANY_EXHDR(varlena), length);
 	}
-	if (type == JSONBOID)
-	{
-		Jsonb	   *jsonb = DatumGetJsonbP(value);
-
-		text = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
-	}
-	else
-	{
-		Oid			output;
-		bool		is_varlena;
-
-		getTypeOutputInfo(type, &output, &is_varlena);
-		text = OidOutputFunctionCall(output, value);
-	}
+	text = print_value(value, type);
 	return ev_row_to_utf8(reader, text, strlen(text), length);
 }
 

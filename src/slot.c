@@ -212,15 +212,14 @@ next_record(void)
 }
 
 /*
- * Reads and decodes one record; whole transactions go to the decoder's sink
- * when their commit record is read.  False: nothing readable was left.
+ * Reads one record and has it decoded.  False: nothing readable was left.
  */
 bool
-ev_slot_read(void)
+ev_slot_read(void (*decode) (LogicalDecodingContext *decoding))
 {
 	if (next_record() == NULL)
 		return false;
-	LogicalDecodingProcessRecord(decoding, decoding->reader);
+	decode(decoding);
 	return true;
 }
 

@@ -12,6 +12,8 @@
 
 #include "eventuate.h"
 
+struct LogicalDecodingContext;
+
 /* Called again and again while something must be waited for. */
 typedef void (*EvWaitCallback) (void);
 
@@ -20,7 +22,7 @@ extern void ev_slot_release(void);
 extern void ev_slot_drop(void);
 
 extern void ev_slot_open(XLogRecPtr start);
-extern bool ev_slot_read(void);
+extern bool ev_slot_read(void (*decode) (struct LogicalDecodingContext *decoding));
 extern bool ev_slot_is_unreadable(void);
 extern bool ev_slot_caught_up(void);
 extern XLogRecPtr ev_slot_position(void);

@@ -180,6 +180,21 @@ is_authentic(const char *content, Size size)
 }
 
 /*
+ * The table that a logical message says to have a row of, whoever wrote it;
+ * InvalidOid if it is not one of ours.
+ */
+Oid
+ev_wal_message_table(const char *content, Size size)
+{
+	Frame		frame;
+
+	if (size < sizeof(Frame))
+		return InvalidOid;
+	memcpy(&frame, content, sizeof(Frame));
+	return frame.relid;
+}
+
+/*
  * The row in a logical message of transaction "xid", in the current memory
  * context; NULL if it is not one of ours.  *position is that of the message
  * before in the transaction, 0 at its beginning, and is moved on.

@@ -15,6 +15,7 @@
 #define EV_WAL_MESSAGE_PREFIX "eventuate"
 
 extern XLogRecPtr ev_wal_message_write(Oid relid, HeapTuple tuple);
+extern Oid	ev_wal_message_table(const char *content, Size size);
 extern HeapTuple ev_wal_message_read(const char *content, Size size,
 									 FullTransactionId xid, uint32 *position,
 									 Oid *relid);

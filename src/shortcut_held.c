@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * shortcut_held.c
+ *	  The rows of transactions that have not committed yet.
+ *
+ * Rows wait here for the commit of their transaction, or until it turns out
+ * that the transaction needs PostgreSQL's reorder buffer: then they are given
+ * to that, as if it had had them from the beginning.
+ *
+ * Owns the rows, and the transactions that are kept off: subtransactions, and
+ * what has some.  Promises: bounded memory; a transaction is forgotten when it
+ * ends, also one whose end is not in WAL because the server crashed.
+ *
+ * Nothing survives a restart: the slot is read again from before the oldest
+ * transaction that runs.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "common/hashfn.h"
+#include "replication/snapbuild.h"
+#include "utils/memutils.h"
+
+#include "shortcut_held.h"
+#include "wal_message.h"
+
+/* Of one transaction, in bytes: larger ones the reorder buffer can spill. */
+#define MAX_SIZE (64 * 1024)
+
+/*
+ * Transactions with rows.  When all are given to the reorder buffer each gets
+ * a position of its own, inside of the record that made us do it: a commit
+ * record with invalidations, which is longer than this.
+ */
+#define MAX_TRANSACTIONS 64
+
+typedef struct HeldTransaction
+{
+	TransactionId xid;			/* hash key */
+	char		status;			/* for simplehash */
+	bool		kept_off;
+	Size		size;
+	EvHeldRow  *first;
+	EvHeldRow **last;
+} HeldTransaction;
+
+#define SH_PREFIX held
+#define SH_ELEMENT_TYPE HeldTransaction
+#define SH_KEY_TYPE TransactionId
+#define SH_KEY xid
+#define SH_HASH_KEY(table, key) murmurhash32(key)
+#define SH_EQUAL(table, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static held_hash *transactions = NULL;
+static MemoryContext context = NULL;	/* of the rows */
+
+/* How many of them have rows. */
+static int	with_rows = 0;
+
+static HeldTransaction *
+find(TransactionId xid)
+{
+	return transactions == NULL ? NULL : held_lookup(transactions, xid);
+}
+
+static HeldTransaction *
+enter(TransactionId xid)
+{
+	HeldTransaction *transaction;
+	bool		found;
+
+	if (transactions == NULL)
+	{
+		context = AllocSetContextCreate(TopMemoryContext, "eventuate held rows",
+										ALLOCSET_DEFAULT_SIZES);
+		transactions = held_create(context, 2 * MAX_TRANSACTIONS, NULL);
+	}
+	transaction = held_insert(transactions, xid, &found);
+	if (!found)
+	{
+		transaction->kept_off = false;
+		transaction->size = 0;
+		transaction->first = NULL;
+	}
+	return transaction;
+}
+
+/* Is there room for so many bytes more of the transaction? */
+bool
+ev_held_may_add(TransactionId xid, Size size)
+{
+	const HeldTransaction *transaction = find(xid);
+
+	if (transaction == NULL || transaction->first == NULL)
+		return size <= MAX_SIZE && with_rows < MAX_TRANSACTIONS;
+	return transaction->size + size <= MAX_SIZE;
+}
+
+/*
+ * One more row, behind those that the transaction has; the caller fills in
+ * what it consists of, "size" bytes at tuple.t_data.
+ */
+EvHeldRow *
+ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
+{
+	HeldTransaction *transaction = enter(xid);
+	EvHeldRow  *row = MemoryContextAlloc(context, MAXALIGN(sizeof(EvHeldRow)) + size);
+
+	Assert(!transaction->kept_off);
+	if (transaction->first == NULL)
+	{
+		with_rows++;
+		transaction->last = &transaction->first;
+	}
+	row->next = NULL;
+	row->lsn = lsn;
+	row->tuple.t_data = (HeapTupleHeader) ((char *) row + MAXALIGN(sizeof(EvHeldRow)));
+	row->tuple.t_len = size;
+	ItemPointerSetInvalid(&row->tuple.t_self);
+	row->tuple.t_tableOid = InvalidOid;
+	*transaction->last = row;
+	transaction->last = &row->next;
+	transaction->size += size;
+	return row;
+}
+
+/* What the transaction has, in order; NULL: nothing. */
+const EvHeldRow *
+ev_held_rows(TransactionId xid)
+{
+	const HeldTransaction *transaction = find(xid);
+
+	return transaction == NULL ? NULL : transaction->first;
+}
+
+/* From now on the transaction, which has no rows here, is not for us. */
+void
+ev_held_keep_off(TransactionId xid)
+{
+	HeldTransaction *transaction = enter(xid);
+
+	Assert(transaction->first == NULL);
+	transaction->kept_off = true;
+}
+
+bool
+ev_held_is_kept_off(TransactionId xid)
+{
+	const HeldTransaction *transaction = find(xid);
+
+	return transaction != NULL && transaction->kept_off;
+}
+
+static void
+free_rows(HeldTransaction *transaction)
+{
+	if (transaction->first != NULL)
+		with_rows--;
+	while (transaction->first != NULL)
+	{
+		EvHeldRow  *row = transaction->first;
+
+		transaction->first = row->next;
+		pfree(row);
+	}
+	transaction->size = 0;
+}
+
+/*
+ * The reorder buffer takes over.  The catalogs of now are those of when the
+ * rows were written: all is given before a transaction commits that may have
+ * changed one.  "lsn" lies in the record that is being read.
+ */
+static void
+give(LogicalDecodingContext *ctx, HeldTransaction *transaction, XLogRecPtr lsn)
+{
+	ReorderBuffer *buffer = ctx->reorder;
+	TransactionId xid = transaction->xid;
+
+	if (transaction->first == NULL)
+		return;
+	if (!SnapBuildProcessChange(ctx->snapshot_builder, xid, lsn))
+		elog(ERROR, "there is no snapshot for transaction %u", xid);
+	for (EvHeldRow *row = transaction->first; row != NULL; row = row->next)
+	{
+		if (row->is_message)
+			ReorderBufferQueueMessage(buffer, xid, NULL, row->lsn, true,
+									  EV_WAL_MESSAGE_PREFIX, row->tuple.t_len,
+									  (char *) row->tuple.t_data);
+		else
+			ReorderBufferQueueChange(buffer, xid, row->lsn,
+									 ev_change_insert_compat(buffer, &row->locator, &row->tuple),
+									 false);
+	}
+	free_rows(transaction);
+}
+
+/* Gives what the transaction has, if anything, to the reorder buffer. */
+void
+ev_held_give(LogicalDecodingContext *ctx, TransactionId xid)
+{
+	HeldTransaction *transaction = find(xid);
+
+	if (transaction != NULL)
+		give(ctx, transaction, ctx->reader->ReadRecPtr);
+}
+
+/* The same for all transactions, at a commit record with invalidations. */
+void
+ev_held_give_all(LogicalDecodingContext *ctx)
+{
+	XLogRecPtr	lsn = ctx->reader->ReadRecPtr;
+	held_iterator iterator;
+	HeldTransaction *transaction;
+
+	if (with_rows == 0)
+		return;
+	held_start_iterate(transactions, &iterator);
+	while ((transaction = held_iterate(transactions, &iterator)) != NULL)
+	{
+		if (transaction->first != NULL)
+			give(ctx, transaction, lsn++);
+	}
+	Assert(with_rows == 0);
+}
+
+/* The transaction has ended. */
+void
+ev_held_forget(TransactionId xid)
+{
+	HeldTransaction *transaction = find(xid);
+
+	if (transaction == NULL)
+		return;
+	free_rows(transaction);
+	held_delete_item(transactions, transaction);
+}
+
+/* All transactions before this one have ended, some of them by a crash. */
+void
+ev_held_forget_before(TransactionId xid)
+{
+	held_iterator iterator;
+	HeldTransaction *transaction;
+	TransactionId *ended;
+	int			count = 0;
+
+	if (transactions == NULL || transactions->members == 0)
+		return;
+	ended = palloc(sizeof(TransactionId) * transactions->members);
+	held_start_iterate(transactions, &iterator);
+	while ((transaction = held_iterate(transactions, &iterator)) != NULL)
+	{
+		if (TransactionIdPrecedes(transaction->xid, xid))
+			ended[count++] = transaction->xid;
+	}
+	while (count > 0)
+		ev_held_forget(ended[--count]);
+	pfree(ended);
+}
