@@ -10,8 +10,10 @@
  * (wal_message.c); rows that a subscription applies do not.
  *
  * No user table is read here: callbacks run under the historic snapshot, in a
- * transaction that is aborted afterwards.  The decoder knows nothing of Kafka
- * and keeps nothing between transactions, so a restart is nothing to it.
+ * transaction that is aborted afterwards.  In the publisher rows come without
+ * a callback as well (shortcut.c): then there is no transaction at all, and
+ * nothing is looked up.  The decoder knows nothing of Kafka and keeps nothing
+ * between transactions, so a restart is nothing to it.
  *
  * Copyright (c) 2026, eventuate contributors
  *

@@ -15,7 +15,8 @@
  * that are replicated from elsewhere, all that is written by a transaction
  * that changes a catalog, or by others while one commits, and tables that are
  * not known yet.  In doubt what is here is given to the reorder buffer, and
- * nothing is lost but time.
+ * nothing is lost but time.  A transaction that has anything there stays there:
+ * it comes in one piece, and TOASTed values find the chunks that they are of.
  *
  * Promises: what is published, and in which order, is what a replay would have
  * published.  PostgreSQL knows of every transaction that has a row here, so
@@ -54,7 +55,6 @@ goes_long_way(LogicalDecodingContext *ctx, TransactionId xid)
 {
 	return !TransactionIdIsValid(xid) ||
 		TransactionIdIsValid(XLogRecGetTopXid(ctx->reader)) ||
-		ev_held_is_kept_off(xid) ||
 		ReorderBufferXidHasBaseSnapshot(ctx->reorder, xid);
 }
 
@@ -273,8 +273,9 @@ decode_commit(LogicalDecodingContext *ctx)
 		expect_change_of_catalogs(ctx);
 	for (int i = 0; i < commit.nsubxacts; i++)
 		ev_held_give(ctx, commit.subxacts[i]);
-	ours = commit.nsubxacts == 0 && is_wanted(ctx, &commit) &&
-		is_known(ev_held_rows(xid));
+	ours = commit.nsubxacts == 0 &&
+		!ReorderBufferXidHasBaseSnapshot(ctx->reorder, xid) &&
+		is_wanted(ctx, &commit) && is_known(ev_held_rows(xid));
 	if (!ours)
 		ev_held_give(ctx, xid);
 	LogicalDecodingProcessRecord(ctx, reader);
@@ -326,26 +327,11 @@ decode_standby(LogicalDecodingContext *ctx)
 	LogicalDecodingProcessRecord(ctx, reader);
 }
 
-/* The first record of a subtransaction says whose it is: neither is for us. */
-static void
-keep_off_family(LogicalDecodingContext *ctx, TransactionId top)
-{
-	ev_held_give(ctx, top);
-	ev_held_keep_off(top);
-	ev_held_give(ctx, XLogRecGetXid(ctx->reader));
-	ev_held_keep_off(XLogRecGetXid(ctx->reader));
-}
-
 /* Decodes the record that was read last. */
 void
 ev_shortcut_decode(LogicalDecodingContext *ctx)
 {
-	XLogReaderState *reader = ctx->reader;
-	TransactionId top = XLogRecGetTopXid(reader);
-
-	if (TransactionIdIsValid(top))
-		keep_off_family(ctx, top);
-	switch (XLogRecGetRmid(reader))
+	switch (XLogRecGetRmid(ctx->reader))
 	{
 		case RM_HEAP_ID:
 			decode_change(ctx, take_heap);
@@ -363,7 +349,7 @@ ev_shortcut_decode(LogicalDecodingContext *ctx)
 			decode_standby(ctx);
 			break;
 		default:
-			LogicalDecodingProcessRecord(ctx, reader);
+			LogicalDecodingProcessRecord(ctx, ctx->reader);
 			break;
 	}
 }

@@ -7,8 +7,7 @@
  * that the transaction needs PostgreSQL's reorder buffer: then they are given
  * to that, as if it had had them from the beginning.
  *
- * Owns the rows, and the transactions that are kept off: subtransactions, and
- * what has some.  Promises: bounded memory; a transaction is forgotten when it
+ * Owns the rows.  Promises: bounded memory; a transaction is forgotten when it
  * ends, also one whose end is not in WAL because the server crashed.
  *
  * Nothing survives a restart: the slot is read again from before the oldest
@@ -43,7 +42,6 @@ typedef struct HeldTransaction
 {
 	TransactionId xid;			/* hash key */
 	char		status;			/* for simplehash */
-	bool		kept_off;
 	Size		size;
 	EvHeldRow  *first;
 	EvHeldRow **last;
@@ -87,7 +85,6 @@ enter(TransactionId xid)
 	transaction = held_insert(transactions, xid, &found);
 	if (!found)
 	{
-		transaction->kept_off = false;
 		transaction->size = 0;
 		transaction->first = NULL;
 	}
@@ -115,7 +112,6 @@ ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
 	HeldTransaction *transaction = enter(xid);
 	EvHeldRow  *row = MemoryContextAlloc(context, MAXALIGN(sizeof(EvHeldRow)) + size);
 
-	Assert(!transaction->kept_off);
 	if (transaction->first == NULL)
 	{
 		with_rows++;
@@ -140,24 +136,6 @@ ev_held_rows(TransactionId xid)
 	const HeldTransaction *transaction = find(xid);
 
 	return transaction == NULL ? NULL : transaction->first;
-}
-
-/* From now on the transaction, which has no rows here, is not for us. */
-void
-ev_held_keep_off(TransactionId xid)
-{
-	HeldTransaction *transaction = enter(xid);
-
-	Assert(transaction->first == NULL);
-	transaction->kept_off = true;
-}
-
-bool
-ev_held_is_kept_off(TransactionId xid)
-{
-	const HeldTransaction *transaction = find(xid);
-
-	return transaction != NULL && transaction->kept_off;
 }
 
 static void

@@ -115,6 +115,7 @@ sub summary { return length($_[0]) . ' ' . ($_[0] =~ /"payload":"(\d+)/ ? "m$1" 
 look();
 $before_all = keys %published;
 
+my $label = $node->safe_psql('postgres', q{SELECT label FROM pg_seclabels WHERE objname = 'attached'});
 my $n = 0;
 sub text { my $size = ((30) x 8, 300, 300, 3000, 20_000)[ rand 12 ]; return "(SELECT '" . ++$n . " ' || string_agg(md5(i::text), '') FROM generate_series($n, $n + $size / 32) AS i)"; }
 sub attached { return ('attached', 'parts', 'parts_1')[ rand 3 ]; }
@@ -149,6 +150,9 @@ my @actions = (
 	sub { q{SELECT eventuate_detach('attached')} },
 	(sub { q{SELECT eventuate_attach('attached', format => 'raw')} }) x 2,
 	sub { 'CREATE TABLE made_' . ++$n . " AS SELECT * FROM eventuate.record; ALTER TABLE made_$n ADD PRIMARY KEY (id); SELECT eventuate_attach('made_$n', format => 'raw')" },
+	# No lock makes these wait for rows that are not committed.
+	sub { q{SECURITY LABEL FOR eventuate ON TABLE attached IS NULL} },
+	(sub { qq{SECURITY LABEL FOR eventuate ON TABLE attached IS '$label'} }) x 2,
 	sub { 'ANALYZE other' }, sub { 'LOCK TABLE attached' },
 	sub { 'SET LOCAL eventuate.send_mode = ' . ('wal', 'wal', 'table')[ rand 3 ] },
 	sub { q{SELECT id FROM other ORDER BY id LIMIT 3 FOR UPDATE} });
