@@ -213,7 +213,7 @@ my @expected = map { summary($_->{value} // MIME::Base64::decode($_->{value_base
 look();
 my @seen = map { $published{$_} } grep { $_ >= $before_all } sort { $a <=> $b } keys %published;
 
-cmp_ok(scalar @expected, '>', $steps / 10, 'much is published: ' . @expected);
+cmp_ok(scalar @expected, '>', $steps / 40, 'much is published: ' . @expected);
 my ($first) = grep { ($seen[$_] // '') ne ($expected[$_] // '') } 0 .. $#expected;
 is($first, undef, 'in the order of a replay')
   or diag("SEED=$seed, from number $first: ", explain([ @seen[ $first - 1 .. $first + 3 ] ], [ @expected[ $first - 1 .. $first + 3 ] ]));
