@@ -225,6 +225,7 @@ publish(LogicalDecodingContext *ctx, TransactionId xid, TimestampTz time)
 	{
 		const EvOutboxFile *file = file_of(row);
 
+		CHECK_FOR_INTERRUPTS();
 		if (file == NULL)
 			elog(ERROR, "the table of a row of transaction %u is not known anymore", xid);
 		if (row->is_message)

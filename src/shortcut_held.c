@@ -28,8 +28,9 @@
 #include "shortcut_held.h"
 #include "wal_message.h"
 
-/* Of one transaction, in bytes: larger ones the reorder buffer can spill. */
-#define MAX_SIZE (64 * 1024)
+/* In bytes, of one transaction and of all: more the reorder buffer can spill. */
+#define MAX_SIZE (1024 * 1024)
+#define MAX_TOTAL (8 * 1024 * 1024)
 
 /*
  * Transactions with rows.  When all are given to the reorder buffer each gets
@@ -61,8 +62,9 @@ typedef struct HeldTransaction
 static held_hash *transactions = NULL;
 static MemoryContext context = NULL;	/* of the rows */
 
-/* How many of them have rows. */
+/* How many of them have rows, and how large these are together. */
 static int	with_rows = 0;
+static Size total = 0;
 
 static HeldTransaction *
 find(TransactionId xid)
@@ -97,6 +99,8 @@ ev_held_may_add(TransactionId xid, Size size)
 {
 	const HeldTransaction *transaction = find(xid);
 
+	if (total + size > MAX_TOTAL)
+		return false;
 	if (transaction == NULL || transaction->first == NULL)
 		return size <= MAX_SIZE && with_rows < MAX_TRANSACTIONS;
 	return transaction->size + size <= MAX_SIZE;
@@ -126,6 +130,7 @@ ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
 	*transaction->last = row;
 	transaction->last = &row->next;
 	transaction->size += size;
+	total += size;
 	return row;
 }
 
@@ -143,6 +148,7 @@ free_rows(HeldTransaction *transaction)
 {
 	if (transaction->first != NULL)
 		with_rows--;
+	total -= transaction->size;
 	while (transaction->first != NULL)
 	{
 		EvHeldRow  *row = transaction->first;
