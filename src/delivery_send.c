@@ -124,7 +124,8 @@ ev_delivery_begin_small(void)
 bool
 ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 {
-	EvSpooled	refused;
+	const char *error_name;
+	const char *error;
 	EvSendResult result;
 
 	if (ev_batch_on())
@@ -135,15 +136,20 @@ ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 			ev_delivery_keep(record, message);
 		message = record->kept;
 	}
-	refused = ev_delivery_with_record(record, message);
 	result = ev_producer_send(message, (uint64) (uintptr_t) record,
-							  &refused.error_name, &refused.error);
+							  &error_name, &error);
 	if (result == EV_SEND_FULL)
 		return false;
 	sent++;
 	record->attempts++;
 	if (result == EV_SEND_REFUSED)
+	{
+		EvSpooled	refused = ev_delivery_with_record(record, message);
+
+		refused.error_name = error_name;
+		refused.error = error;
 		ev_delivery_refuse(record, &refused, true, false);
+	}
 	else
 	{
 		in_producer++;
