@@ -32,6 +32,7 @@
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "replication/message.h"
+#include "utils/resowner.h"
 
 #include "compat.h"
 #include "siphash.h"
@@ -79,6 +80,22 @@ derive_key(uint8 *key)
 	memcpy(key, digest, EV_SIPHASH_LENGTH);
 }
 
+/*
+ * The same, also where there is no transaction: OpenSSL's objects must have an
+ * owner.
+ */
+static void
+derive_owned_key(uint8 *key)
+{
+	ResourceOwner saved = CurrentResourceOwner;
+	ResourceOwner owner = ResourceOwnerCreate(saved, "eventuate key");
+
+	CurrentResourceOwner = owner;
+	derive_key(key);
+	CurrentResourceOwner = saved;
+	ResourceOwnerDelete(owner);
+}
+
 /* The MAC of a frame and the row behind it, "size" bytes together. */
 static void
 compute_mac(const char *content, Size size, uint8 *mac)
@@ -87,7 +104,7 @@ compute_mac(const char *content, Size size, uint8 *mac)
 	static bool known = false;
 
 	if (!known)
-		derive_key(key);
+		derive_owned_key(key);
 	known = true;
 	ev_siphash(key, content + EV_SIPHASH_LENGTH, size - EV_SIPHASH_LENGTH, mac);
 }
