@@ -93,17 +93,24 @@ enter(TransactionId xid)
 	return transaction;
 }
 
-/* Is there room for so many bytes more of the transaction? */
+/* What a row of so many bytes takes: an empty one, too, takes something. */
+static Size
+row_size(Size size)
+{
+	return MAXALIGN(sizeof(EvHeldRow)) + size;
+}
+
+/* Is there room for a row of so many bytes more of the transaction? */
 bool
 ev_held_may_add(TransactionId xid, Size size)
 {
 	const HeldTransaction *transaction = find(xid);
 
-	if (total + size > MAX_TOTAL)
+	if (total + row_size(size) > MAX_TOTAL)
 		return false;
 	if (transaction == NULL || transaction->first == NULL)
-		return size <= MAX_SIZE && with_rows < MAX_TRANSACTIONS;
-	return transaction->size + size <= MAX_SIZE;
+		return row_size(size) <= MAX_SIZE && with_rows < MAX_TRANSACTIONS;
+	return transaction->size + row_size(size) <= MAX_SIZE;
 }
 
 /*
@@ -114,7 +121,7 @@ EvHeldRow *
 ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
 {
 	HeldTransaction *transaction = enter(xid);
-	EvHeldRow  *row = MemoryContextAlloc(context, MAXALIGN(sizeof(EvHeldRow)) + size);
+	EvHeldRow  *row = MemoryContextAlloc(context, row_size(size));
 
 	if (transaction->first == NULL)
 	{
@@ -123,14 +130,14 @@ ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
 	}
 	row->next = NULL;
 	row->lsn = lsn;
-	row->tuple.t_data = (HeapTupleHeader) ((char *) row + MAXALIGN(sizeof(EvHeldRow)));
+	row->tuple.t_data = (HeapTupleHeader) ((char *) row + row_size(0));
 	row->tuple.t_len = size;
 	ItemPointerSetInvalid(&row->tuple.t_self);
 	row->tuple.t_tableOid = InvalidOid;
 	*transaction->last = row;
 	transaction->last = &row->next;
-	transaction->size += size;
-	total += size;
+	transaction->size += row_size(size);
+	total += row_size(size);
 	return row;
 }
 

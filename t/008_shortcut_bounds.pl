@@ -56,4 +56,22 @@ is_deeply([ payloads_of(consume($kafka, 'one')) ], [ 'first', 'known', 'after a 
 	'a message that somebody else wrote is none');
 is(publisher_pid($node), $pid, 'and the publisher goes on');
 
+# ---------------------------------------------------------------------
+# Memory
+# ---------------------------------------------------------------------
+sub memory_of
+{
+	my ($status) = slurp_file("/proc/$_[0]/status") =~ /^VmRSS:\s+(\d+) kB/m;
+	return $status;
+}
+
+my $empty = $node->background_psql('postgres', extra_params => [ '-U', 'anybody' ]);
+my $memory = memory_of($pid);
+$empty->query_safe(q{BEGIN});
+$empty->query_safe(q{SELECT count(pg_logical_emit_message(true, 'eventuate', '')) FROM generate_series(1, 500000)});
+send_message('beside very many');
+cmp_ok(memory_of($pid) - $memory, '<', 20_000, 'very many empty messages take little memory, in kB');
+$empty->query_safe('ROLLBACK');
+$empty->quit;
+
 done_testing();
