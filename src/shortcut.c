@@ -238,14 +238,14 @@ publish(LogicalDecodingContext *ctx, TransactionId xid, TimestampTz time)
 }
 
 /*
- * A transaction that may have changed a catalog: what others have written is
- * to be read with the catalogs from before, and what is known of tables may
- * not be true of what follows.
+ * A transaction commits that may have changed a catalog: what others have
+ * written is to be read with the catalogs from before, and what is known of
+ * tables may not be true of what follows.
  */
 static void
-expect_change_of_catalogs(LogicalDecodingContext *ctx)
+expect_change_of_catalogs(LogicalDecodingContext *ctx, TransactionId xid)
 {
-	ev_held_give_all(ctx);
+	ev_held_give_all(ctx, xid);
 	ev_outbox_file_forget(ctx->reader->EndRecPtr);
 }
 
@@ -271,7 +271,7 @@ decode_commit(LogicalDecodingContext *ctx)
 		xid = commit.twophase_xid;
 	if ((commit.xinfo & XACT_XINFO_HAS_INVALS) != 0 ||
 		ReorderBufferXidHasCatalogChanges(ctx->reorder, xid))
-		expect_change_of_catalogs(ctx);
+		expect_change_of_catalogs(ctx, xid);
 	for (int i = 0; i < commit.nsubxacts; i++)
 		ev_held_give(ctx, commit.subxacts[i]);
 	ours = commit.nsubxacts == 0 &&

@@ -21,6 +21,8 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlogrecord.h"
 #include "common/hashfn.h"
 #include "replication/snapbuild.h"
 #include "utils/memutils.h"
@@ -33,11 +35,16 @@
 #define MAX_TOTAL (8 * 1024 * 1024)
 
 /*
- * Transactions with rows.  When all are given to the reorder buffer each gets
- * a position of its own, inside of the record that made us do it: a commit
- * record with invalidations, which is longer than this.
+ * When all transactions are given to the reorder buffer each gets a position of
+ * its own, and the one whose commit made us do it one behind them.  No record
+ * but those two begins there: behind the first byte of the record before, which
+ * has a header at least, and before the end of the shortest commit record.
  */
-#define MAX_TRANSACTIONS 64
+#define BEFORE_COMMIT (SizeOfXLogRecord - 1)
+#define IN_COMMIT (SizeOfXLogRecord + SizeOfXLogRecordDataHeaderShort + MinSizeOfXactCommit)
+
+/* Transactions with rows. */
+#define MAX_TRANSACTIONS ((int) (BEFORE_COMMIT + IN_COMMIT - 1))
 
 typedef struct HeldTransaction
 {
@@ -205,11 +212,16 @@ ev_held_give(LogicalDecodingContext *ctx, TransactionId xid)
 		give(ctx, transaction, ctx->reader->ReadRecPtr);
 }
 
-/* The same for all transactions, at a commit record with invalidations. */
+/*
+ * The same for all transactions, at the commit record of "xid", which may have
+ * changed a catalog.  It gets its snapshot here as well, behind them: the
+ * reorder buffer wants snapshots in order, and would give it one of where its
+ * commit record begins.
+ */
 void
-ev_held_give_all(LogicalDecodingContext *ctx)
+ev_held_give_all(LogicalDecodingContext *ctx, TransactionId xid)
 {
-	XLogRecPtr	lsn = ctx->reader->ReadRecPtr;
+	XLogRecPtr	lsn = ctx->reader->ReadRecPtr - BEFORE_COMMIT;
 	held_iterator iterator;
 	HeldTransaction *transaction;
 
@@ -222,6 +234,9 @@ ev_held_give_all(LogicalDecodingContext *ctx)
 			give(ctx, transaction, lsn++);
 	}
 	Assert(with_rows == 0);
+	ReorderBufferProcessXid(ctx->reorder, xid, ctx->reader->ReadRecPtr);
+	(void) SnapBuildProcessChange(ctx->snapshot_builder, xid, lsn);
+	Assert(lsn < ctx->reader->ReadRecPtr + IN_COMMIT);
 }
 
 /* The transaction has ended. */

@@ -29,7 +29,7 @@ extern bool ev_held_may_add(TransactionId xid, Size size);
 extern EvHeldRow *ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size);
 extern const EvHeldRow *ev_held_rows(TransactionId xid);
 extern void ev_held_give(LogicalDecodingContext *ctx, TransactionId xid);
-extern void ev_held_give_all(LogicalDecodingContext *ctx);
+extern void ev_held_give_all(LogicalDecodingContext *ctx, TransactionId xid);
 extern void ev_held_forget(TransactionId xid);
 extern void ev_held_forget_before(TransactionId xid);
 

@@ -74,4 +74,18 @@ cmp_ok(memory_of($pid) - $memory, '<', 20_000, 'very many empty messages take li
 $empty->query_safe('ROLLBACK');
 $empty->quit;
 
+# ---------------------------------------------------------------------
+# Invalidations without a change of a catalog
+# ---------------------------------------------------------------------
+send_message('known again');
+my @open = map { $node->background_psql('postgres') } 1 .. 3;
+$_->query_safe(q{BEGIN; SELECT eventuate_send('one', 'open', 'k')}) foreach @open;
+$node->safe_psql('postgres', q{
+	BEGIN; SELECT pg_current_xact_id(); SECURITY LABEL FOR eventuate ON TABLE other IS NULL; COMMIT});
+$_->query_safe('COMMIT') foreach @open;
+$_->quit foreach @open;
+wait_caught_up($node);
+is_deeply([ (payloads_of(consume($kafka, 'one')))[ -3 .. -1 ] ], [ ('open') x 3 ], 'rows that waited while a transaction with invalidations committed');
+is(publisher_pid($node), $pid, 'by the same publisher');
+
 done_testing();
