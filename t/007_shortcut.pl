@@ -2,7 +2,7 @@
 # sessions do to each other, what is published, and in which order, is what a
 # replay publishes: a second slot, read afterwards, tells.
 #
-# SEED=n repeats a run; STEPS=n makes it longer.
+# SEED=n repeats a run; ACTIONS=n makes it longer.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use JSON::PP ();
 use MIME::Base64 ();
 
 my $seed = $ENV{SEED} || 1 + int(rand(1e6));
-my $steps = $ENV{STEPS} || 1200;
+my $steps = $ENV{ACTIONS} || 1200;
 srand($seed);
 note("SEED=$seed");
 
