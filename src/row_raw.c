@@ -85,7 +85,8 @@ read_array_header(RowReader *reader, const JsonbValue *element, EvHeader *header
 
 /*
  * Parses json, which may hold what jsonb refuses (\u0000, half of a surrogate
- * pair).  NULL, with a reason, for such; only memory was touched then.
+ * pair, in SQL_ASCII any escape that is not ASCII: before 16 as not supported).
+ * NULL, with a reason, for such; only memory was touched then.
  */
 static Jsonb *
 parse_json(RowReader *reader, char *json)
@@ -106,7 +107,8 @@ parse_json(RowReader *reader, char *json)
 		error = CopyErrorData();
 		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 		if (category != ERRCODE_DATA_EXCEPTION &&
-			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+			error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
 			PG_RE_THROW();
 		FlushErrorState();
 		reader->reason = "the headers hold what jsonb cannot";

@@ -412,4 +412,13 @@ wait_caught_up($node, 'sql_ascii');
 is(scalar consume($mock, 'refused'), 0, 'nothing of a refused transaction is published');
 is(stat_of($node, "state || coalesce(last_error, '')", 'sql_ascii'), 'streaming', 'and the publisher has not noticed');
 
+# What json takes and jsonb does not: an escape that is not ASCII.
+$node->safe_psql('sql_ascii', q{
+	CREATE TABLE outbox (id int PRIMARY KEY, value text, topic text, headers json);
+	SELECT eventuate_attach('outbox', 'raw')});
+$node->safe_psql('sql_ascii', q{INSERT INTO outbox VALUES (1, 'v', 'escaped', '{"h": "\u00e9"}')});
+wait_caught_up($node, 'sql_ascii');
+is($node->safe_psql('sql_ascii', q{SELECT reason FROM eventuate.dead_letter WHERE topic = 'escaped'}),
+	'row "1" of table "outbox" cannot be published: the headers hold what jsonb cannot', 'an escape that is not ASCII');
+
 done_testing();
