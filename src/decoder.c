@@ -309,6 +309,7 @@ ev_decoder_row(LogicalDecodingContext *ctx, const EvOutboxFile *file,
 	Decoder    *decoder = ctx->output_plugin_private;
 	MemoryContext old_context = MemoryContextSwitchTo(decoder->row_context);
 
+	Assert(file->outbox != NULL);
 	take_row(ctx, file->outbox, NameStr(file->name), file->desc, tuple);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(decoder->row_context);

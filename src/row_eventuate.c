@@ -18,8 +18,8 @@
 #include "message.h"
 #include "row_reader.h"
 
-/* Shorter ones need not be measured: whatever is escaped, it is no gigabyte. */
-#define LARGE_PAYLOAD (1024 * 1024)
+/* A smaller row need not be measured: whatever is escaped, it is no gigabyte. */
+#define LARGE_ROW (1024 * 1024)
 
 /*
  * Where the database gives the ids, the headers have none until here: it is
@@ -93,7 +93,7 @@ ev_row_read_eventuate(RowReader *reader, EvMessage *message)
 		give_id(reader, &headers);
 	if (reader->reason != NULL)
 		return false;
-	if (payload_length > LARGE_PAYLOAD &&
+	if (payload_length + headers.json_length > LARGE_ROW &&
 		ev_message_envelope_size(payload, payload_length,
 								 headers.json_length) >= MaxAllocSize)
 	{

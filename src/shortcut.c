@@ -173,6 +173,27 @@ take_message(LogicalDecodingContext *ctx)
 	return true;
 }
 
+/*
+ * May PostgreSQL collect the record as a change of its transaction?  Locks of
+ * rows, as foreign keys take them, and the upkeep of pages are none.
+ */
+static bool
+may_be_collected(XLogReaderState *reader)
+{
+	uint8		operation = XLogRecGetInfo(reader) & XLOG_HEAP_OPMASK;
+
+	switch (XLogRecGetRmid(reader))
+	{
+		case RM_HEAP_ID:
+			return operation != XLOG_HEAP_LOCK;
+		case RM_HEAP2_ID:
+			return operation == XLOG_HEAP2_MULTI_INSERT ||
+				operation == XLOG_HEAP2_NEW_CID;
+		default:
+			return true;
+	}
+}
+
 /* Takes what it can of a change; the rest PostgreSQL has to see in order. */
 static void
 decode_change(LogicalDecodingContext *ctx, bool (*take) (LogicalDecodingContext *ctx))
@@ -180,7 +201,8 @@ decode_change(LogicalDecodingContext *ctx, bool (*take) (LogicalDecodingContext 
 	if (SnapBuildCurrentState(ctx->snapshot_builder) == SNAPBUILD_CONSISTENT &&
 		take(ctx))
 		return;
-	ev_held_give(ctx, XLogRecGetXid(ctx->reader));
+	if (may_be_collected(ctx->reader))
+		ev_held_give(ctx, XLogRecGetXid(ctx->reader));
 	LogicalDecodingProcessRecord(ctx, ctx->reader);
 }
 

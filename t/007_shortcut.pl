@@ -34,7 +34,9 @@ sub replayed
 # Ordinary transactions are not replayed
 # ---------------------------------------------------------------------
 $node->safe_psql('postgres', q{
-	CREATE TABLE orders (id int PRIMARY KEY, note text);
+	CREATE TABLE customers (id int PRIMARY KEY);
+	CREATE TABLE orders (id int PRIMARY KEY, note text, customer int DEFAULT 1 REFERENCES customers);
+	INSERT INTO customers VALUES (1);
 	INSERT INTO orders VALUES (0, 'first');
 	SELECT eventuate_send('one', 'first', 'k')});
 $node->safe_psql('postgres', q{
@@ -47,9 +49,9 @@ foreach my $mode ('table', 'wal')
 	$node->safe_psql('postgres', qq{
 		SET eventuate.send_mode = '$mode';
 		DO \$\$ BEGIN FOR i IN 1..100 LOOP
-			INSERT INTO orders VALUES (i + 100 * length('$mode'), 'n');
 			UPDATE orders SET note = 'u' WHERE id = 0;
 			PERFORM eventuate_send('one', '$mode' || i, 'k');
+			INSERT INTO orders VALUES (i + 100 * length('$mode'), 'n');
 			DELETE FROM orders WHERE id = i + 100 * length('$mode');
 			COMMIT;
 		END LOOP; END \$\$});
