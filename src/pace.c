@@ -30,7 +30,7 @@
 #define LONG_NAP 10
 
 /* So many messages in a ms fill requests without our help. */
-#define VERY_MANY 9
+#define VERY_MANY 6
 
 /* For so many rounds: what comes behind a stall is soon over. */
 #define FLOOD 10
