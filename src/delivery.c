@@ -33,6 +33,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
@@ -189,6 +190,16 @@ ev_delivery_serve(void)
 	if (ev_lineup_returning() || ev_lineup_first() != NULL || ev_refusal_any())
 		ev_delivery_try_again();
 	show_counters();
+}
+
+/*
+ * May tables be read and written now?  Not by whoever waits in the middle of
+ * a transaction's messages.
+ */
+bool
+ev_delivery_may_use_tables(void)
+{
+	return !IsTransactionState() && ev_delivery_between();
 }
 
 /* When Kafka last acknowledged anything; 0: not yet. */

@@ -22,7 +22,7 @@ extern void ev_delivery_push(void);
 extern void ev_delivery_resume(const EvPosition *from);
 extern bool ev_delivery_store_position(XLogRecPtr lsn);
 extern XLogRecPtr ev_delivery_confirmable(XLogRecPtr safe);
-extern bool ev_delivery_between(void);
+extern bool ev_delivery_may_use_tables(void);
 extern bool ev_delivery_idle(void);
 extern bool ev_delivery_full(void);
 extern XLogRecPtr ev_delivery_safe_lsn(void);

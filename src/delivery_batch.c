@@ -22,8 +22,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-
 #include "batch.h"
 #include "delivery.h"
 #include "delivery_batch.h"
@@ -124,8 +122,7 @@ ev_delivery_batch_serve(void)
 	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_limit()))
 		ev_batch_close();
 	if (ev_batch_is_closed() &&
-		(IsTransactionState() || !ev_delivery_between() ||
-		 !ev_delivery_letters_wait()))
+		(!ev_delivery_may_use_tables() || !ev_delivery_letters_wait()))
 	{
 		position = reached();
 		ev_batch_commit(&position);

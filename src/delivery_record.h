@@ -54,6 +54,7 @@ extern void ev_delivery_keep(EvRecord *record, const EvMessage *message);
 extern void ev_delivery_free_record(EvRecord *record);
 extern EvPosition ev_delivery_position_of(const EvRecord *record);
 extern EvPosition ev_delivery_whole(void);
+extern bool ev_delivery_between(void);
 extern bool ev_delivery_has_part(void);
 extern void ev_delivery_pass(XLogRecPtr lsn);
 extern void ev_delivery_start_at(const EvPosition *from);

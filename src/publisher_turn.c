@@ -91,16 +91,6 @@ reload(void)
 		ev_worker_want_restart();
 }
 
-/*
- * May tables be read and written now?  Not by whoever waits in the middle of
- * decoding a transaction.
- */
-static bool
-may_use_tables(void)
-{
-	return !IsTransactionState() && ev_delivery_between();
-}
-
 /* Does somebody want this process to go, or something of it? */
 static void
 check_requests(void)
@@ -108,7 +98,7 @@ check_requests(void)
 	ev_worker_check_requests();
 	if (ConfigReloadPending)
 		reload();
-	if (!may_use_tables() || !ev_progress_changed())
+	if (!ev_delivery_may_use_tables() || !ev_progress_changed())
 		return;
 	if (!ev_progress_load(&ev_publisher.progress))
 		leave_for_good();
@@ -210,7 +200,7 @@ ev_publisher_turn(void)
 				(errcode(ERRCODE_CONNECTION_EXCEPTION),
 				 errmsg("the Kafka producer cannot go on: %s", ev_producer_error()),
 				 errdetail("Publishing starts afresh behind the last confirmed position.")));
-	if (may_use_tables())
+	if (ev_delivery_may_use_tables())
 		ev_delivery_store_letters();
 	now = ev_instant_now();
 	if (ev_publisher.decoding)
@@ -219,7 +209,7 @@ ev_publisher_turn(void)
 		ev_exactly_once_keep_position(now);
 		ev_confirm(now, ev_pace_end_seen_at());
 		ev_publisher_show_streaming(now);
-		if (may_use_tables())
+		if (ev_delivery_may_use_tables())
 		{
 			ev_confirm_store_progress(now);
 			remember_wal_messages();
