@@ -71,12 +71,10 @@ ev_log_message_compat(const char *prefix, const char *content, size_t size)
 typedef RelFileLocator EvFileLocator;
 
 #define ev_relation_locator_compat(relation) ((relation)->rd_locator)
-#define ev_locator_database_compat(locator) ((locator)->dbOid)
 #else
 typedef RelFileNode EvFileLocator;
 
 #define ev_relation_locator_compat(relation) ((relation)->rd_node)
-#define ev_locator_database_compat(locator) ((locator)->dbNode)
 #endif
 
 /* A change for the reorder buffer, which owns it: a row was inserted. */

@@ -357,7 +357,8 @@ ev_decoder_message(LogicalDecodingContext *ctx, const EvOutboxFile *file,
 											full_xid(decoder->origin.xid),
 											&decoder->wal_position, &relid);
 
-	if (tuple != NULL && file->outbox != NULL)
+	Assert(file->outbox != NULL);
+	if (tuple != NULL)
 		take_row(ctx, file->outbox, NameStr(file->name), file->desc, tuple);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(decoder->row_context);

@@ -59,6 +59,15 @@ clear(void)
 	recent = NULL;
 }
 
+/* Is anything known, and still true? */
+static bool
+is_current(void)
+{
+	if (files != NULL && generation != ev_outbox_generation())
+		clear();
+	return files != NULL;
+}
+
 static void
 create(void)
 {
@@ -115,8 +124,7 @@ ev_outbox_file_learn(Relation relation, const EvOutbox *outbox, XLogRecPtr lsn)
 
 	if (lsn < forgotten_at)
 		return;
-	if (files != NULL && (generation != ev_outbox_generation() ||
-						  hash_get_num_entries(files) >= MAX_FILES))
+	if (is_current() && hash_get_num_entries(files) >= MAX_FILES)
 		clear();
 	if (files == NULL)
 		create();
@@ -126,14 +134,6 @@ ev_outbox_file_learn(Relation relation, const EvOutbox *outbox, XLogRecPtr lsn)
 	file->outbox = outbox;
 	if (outbox != NULL)
 		fill(file, relation);
-}
-
-static bool
-is_current(void)
-{
-	if (files != NULL && generation != ev_outbox_generation())
-		clear();
-	return files != NULL;
 }
 
 /* Whose file it is; NULL: nobody knows. */

@@ -176,7 +176,7 @@ free_rows(HeldTransaction *transaction)
 /*
  * The reorder buffer takes over.  The catalogs of now are those of when the
  * rows were written: all is given before a transaction commits that may have
- * changed one.  "lsn" lies in the record that is being read.
+ * changed one.  "lsn" is the snapshot's position, which must rise.
  */
 static void
 give(LogicalDecodingContext *ctx, HeldTransaction *transaction, XLogRecPtr lsn)
