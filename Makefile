@@ -66,7 +66,8 @@ t/torture_client: $(wildcard t/torture/*.c) $(wildcard t/torture/*.h)
 # The pure modules, as programs of their own under the sanitizers.
 t/unit/test_header_text t/unit/test_header_random: src/header_text.c src/json_tree.c src/json_number.c src/json.c
 t/unit/test_inflight: src/inflight.c
-t/unit/test_json: src/json.c
+t/unit/test_json t/unit/test_json_portable: src/json.c
+t/unit/test_json_portable: override CPPFLAGS += -U__SSE2__
 t/unit/test_json_tree: src/json_tree.c src/json_number.c src/json.c
 t/unit/test_message: src/message.c src/json.c
 t/unit/test_siphash: src/siphash.c

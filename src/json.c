@@ -27,6 +27,10 @@
 #include "postgres_fe.h"
 #endif
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "json.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bitutils.h"
@@ -37,10 +41,6 @@
 
 /* The longest escape, \u00XX, and what an escape's copy may write. */
 #define MAX_ESCAPE_LENGTH 6
-
-/* What is searched at once for bytes to escape. */
-#define BLOCK_SIZE ((ptrdiff_t) sizeof(uint64))
-#define EACH_BYTE(byte) (UINT64CONST(0x0101010101010101) * (byte))
 
 /* How Jackson writes a character; length 0: as it is. */
 typedef struct Escape
@@ -78,12 +78,38 @@ escape_of(char c)
 }
 
 /*
- * Returns a mask with the top bit of each byte set that JSON wants escaped,
- * the first byte of the block lowest.
- *
- * All eight are examined at once.  Sums of seven-bit numbers cannot carry
- * into the next byte, so each top bit answers for its own byte alone.
+ * A block is what is searched at once for bytes that JSON wants escaped.
+ * special_bytes() returns a mask with one bit set for each of them, the first
+ * byte's lowest; first_special() is the place of the first.
  */
+#ifdef __SSE2__
+
+#define BLOCK_SIZE ((ptrdiff_t) sizeof(__m128i))
+
+static inline uint64
+special_bytes(const char *block)
+{
+	__m128i		bytes = _mm_loadu_si128((const __m128i *) block);
+	__m128i		control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+	__m128i		quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+	__m128i		backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+
+	return (uint64) _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash)));
+}
+
+static inline size_t
+first_special(uint64 mask)
+{
+	return pg_rightmost_one_pos64(mask);
+}
+
+#else
+
+#define BLOCK_SIZE ((ptrdiff_t) sizeof(uint64))
+#define EACH_BYTE(byte) (UINT64CONST(0x0101010101010101) * (byte))
+
+/* Sums of seven-bit numbers cannot carry into the next byte: each top bit
+ * answers for its own byte alone. */
 static inline uint64
 special_bytes(const char *block)
 {
@@ -111,6 +137,8 @@ first_special(uint64 mask)
 	return pg_rightmost_one_pos64(mask) / BITS_PER_BYTE;
 }
 
+#endif
+
 /*
  * Returns where the first byte that JSON wants escaped is, or end.
  */
@@ -130,46 +158,59 @@ find_special(const char *at, const char *end)
 }
 
 /*
- * Copies text to "to" as the inside of a JSON string and returns where it
- * ended.  "to" must have room for MAX_ESCAPE_LENGTH times the text and one
- * block more: whole blocks and whole escapes are stored, what is beyond their
- * length is overwritten by what follows.
+ * Copies blocks to "to" as the inside of a JSON string, as long as they begin
+ * before "end", and the block behind each may be read as well; sets *from to
+ * where the next would begin.  Whole blocks and whole escapes are stored: what
+ * is beyond their length is overwritten by what follows.
  */
-static char *
-copy_escaped(char *to, const char *from, const char *end)
+static inline char *
+copy_blocks(char *to, const char **from, const char *end)
 {
-	/* Two blocks, so that one may be read from anywhere in the first. */
-	while (end - from >= 2 * BLOCK_SIZE)
+	const char *at = *from;
+
+	while (at < end)
 	{
-		const char *next = from + BLOCK_SIZE;
-		uint64		mask = special_bytes(from);
-		const char *block = from;
+		const char *next = at + BLOCK_SIZE;
+		uint64		mask = special_bytes(at);
+		const char *block = at;
 
 		for (; mask != 0; mask &= mask - 1)
 		{
 			const char *special = block + first_special(mask);
 			const Escape *escape = escape_of(*special);
 
-			memcpy(to, from, BLOCK_SIZE);
-			to += special - from;
+			memcpy(to, at, BLOCK_SIZE);
+			to += special - at;
 			memcpy(to, escape->text, MAX_ESCAPE_LENGTH);
 			to += escape->length;
-			from = special + 1;
+			at = special + 1;
 		}
-		memcpy(to, from, BLOCK_SIZE);
-		to += next - from;
-		from = next;
+		memcpy(to, at, BLOCK_SIZE);
+		to += next - at;
+		at = next;
 	}
-	for (; from < end; from++)
-	{
-		const Escape *escape = escape_of(*from);
-
-		*to = *from;
-		if (escape->length != 0)
-			memcpy(to, escape->text, MAX_ESCAPE_LENGTH);
-		to += Max(escape->length, 1);
-	}
+	*from = at;
 	return to;
+}
+
+/*
+ * Copies text to "to" as the inside of a JSON string and returns where it
+ * ended.  "to" must have room for MAX_ESCAPE_LENGTH times the text and two
+ * blocks more.
+ */
+static char *
+copy_escaped(char *to, const char *from, const char *end)
+{
+	char		last[3 * BLOCK_SIZE];	/* what is left, and what is not
+										 * escaped */
+	const char *at = last;
+
+	if (end - from >= 2 * BLOCK_SIZE)
+		to = copy_blocks(to, &from, end - 2 * BLOCK_SIZE + 1);
+	memset(last, ' ', sizeof(last));
+	memcpy(last, from, end - from);
+	to = copy_blocks(to, &at, last + (end - from));
+	return to - (at - last - (end - from));
 }
 
 /*
@@ -188,7 +229,7 @@ ev_json_append_escaped(StringInfo out, const char *text, size_t length)
 		size_t		chunk = Min(length, ESCAPE_CHUNK);
 		char	   *to;
 
-		enlargeStringInfo(out, chunk * MAX_ESCAPE_LENGTH + BLOCK_SIZE);
+		enlargeStringInfo(out, chunk * MAX_ESCAPE_LENGTH + 2 * BLOCK_SIZE);
 		to = copy_escaped(out->data + out->len, text, text + chunk);
 		out->len = to - out->data;
 		text += chunk;
