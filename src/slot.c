@@ -36,6 +36,7 @@
 #include "miscadmin.h"
 #include "replication/decode.h"
 #include "replication/logical.h"
+#include "replication/reorderbuffer.h"
 #include "replication/slot.h"
 #include "replication/snapbuild.h"
 #include "storage/proc.h"
@@ -50,6 +51,7 @@
 #include "horizon.h"
 #include "slot.h"
 #include "slot_list.h"
+#include "slot_pages.h"
 
 #define PLUGINS_SETTING "output_plugin_libraries"
 
@@ -100,8 +102,6 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 {
 	TimeLineID	timeline;
 	XLogRecPtr	end = ev_horizon(&timeline);
-	WALReadError error;
-	XLogSegNo	segment;
 
 	XLogReadDetermineTimeline(state, page, needed, timeline);
 	if (state->currTLI != timeline)
@@ -116,11 +116,7 @@ read_page(XLogReaderState *state, XLogRecPtr page, int needed,
 		return -1;
 	}
 
-	/* Past the end the page is zeroes, or not ours to look at. */
-	if (!WALRead(state, buffer, page, XLOG_BLCKSZ, timeline, &error))
-		WALReadRaiseError(&error);
-	XLByteToSeg(page, segment, wal_segment_size);
-	CheckXLogRemoved(segment, state->seg.ws_tli);
+	ev_slot_pages_read(state, page, end, timeline, buffer);
 	return Min(XLOG_BLCKSZ, end - page);
 }
 
@@ -162,6 +158,23 @@ static XLogReaderRoutine reader_routine = {
 };
 
 /*
+ * Ordinary transactions come and go one at a time, and PostgreSQL before 16
+ * gives memory for them back with each.  With one piece in use it stays.
+ */
+static void
+keep_memory_of_transactions(void)
+{
+	(void) MemoryContextAlloc(decoding->reorder->txn_context, sizeof(ReorderBufferTXN));
+}
+
+static void
+begin_to_read(void)
+{
+	ev_slot_pages_forget();
+	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+}
+
+/*
  * Acquires the slot and starts to decode behind the confirmed position, or
  * behind "start" if that is ahead of it.  Call it outside of a transaction.
  */
@@ -185,7 +198,8 @@ ev_slot_open(XLogRecPtr start)
 									 &reader_routine, NULL, NULL, NULL);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old_context);
-	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+	keep_memory_of_transactions();
+	begin_to_read();
 
 	/* What the caches hold is of now; decoding looks at the past. */
 	InvalidateSystemCaches();
@@ -314,7 +328,7 @@ ev_slot_begin_birth(void)
 										 NULL, NULL, NULL);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old_context);
-	XLogBeginRead(decoding->reader, MyReplicationSlot->data.restart_lsn);
+	begin_to_read();
 	record_held_back = false;
 }
 
