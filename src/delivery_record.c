@@ -25,8 +25,15 @@
 #include "delivery_record.h"
 #include "inflight.h"
 
+/* Records with an id that is no longer than usual are all of one size. */
+#define USUAL_ID 47
+#define POOLED_SIZE (offsetof(EvRecord, id) + USUAL_ID + 1)
+
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
+
+/* Of these those that are free; the newest is the next to be used. */
+static dlist_head pool = DLIST_STATIC_INIT(pool);
 
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
@@ -90,9 +97,41 @@ ev_delivery_skip(const EvOrigin *origin)
 	return true;
 }
 
+/* Takes one of the pool, and asks for the memory of the one that will be next. */
+static EvRecord *
+pooled_record(void)
+{
+	EvRecord   *record;
+
+	if (dlist_is_empty(&pool))
+		return MemoryContextAlloc(record_context, POOLED_SIZE);
+	record = dlist_container(EvRecord, node, dlist_pop_head_node(&pool));
+	if (!dlist_is_empty(&pool))
+	{
+		char	   *next = (char *) dlist_head_element(EvRecord, node, &pool);
+
+		ev_prefetch(next);
+		ev_prefetch(next + POOLED_SIZE / 2);
+		ev_prefetch(next + POOLED_SIZE - 1);
+	}
+	return record;
+}
+
+/* A record with room for so long an id, all else not set. */
+static EvRecord *
+new_record(size_t id_length)
+{
+	bool		pooled = id_length <= USUAL_ID;
+	EvRecord   *record = pooled ? pooled_record() :
+	MemoryContextAlloc(record_context, offsetof(EvRecord, id) + id_length + 1);
+
+	record->pooled = pooled;
+	return record;
+}
+
 /*
  * Counts a message of the transaction that has begun in: from now on that
- * waits for it.  The record is the caller's, to pfree().
+ * waits for it.  The record is the caller's, to ev_delivery_free_record().
  */
 EvRecord *
 ev_delivery_make_record(const EvOrigin *origin, const EvMessage *message)
@@ -102,15 +141,19 @@ ev_delivery_make_record(const EvOrigin *origin, const EvMessage *message)
 	EvRecord   *record;
 
 	Assert(ticket_open);
-	record = MemoryContextAllocZero(record_context,
-									offsetof(EvRecord, id) + length + 1);
+	record = new_record(length);
 	record->ticket = ticket;
+	record->kept = NULL;
+	record->trial = EV_TRIAL_NONE;
+	record->suspect = false;
+	record->handed_at = 0;
 	record->origin = *origin;
 	record->number = count++;
 	record->position = position++;
 	record->behind = whole;
 	record->partition = message->partition;
 	record->timestamp = message->timestamp;
+	record->attempts = 0;
 	memcpy(record->id, message->id ? message->id : "", length + 1);
 	ev_inflight_add(window, ticket);
 	return record;
@@ -120,9 +163,11 @@ ev_delivery_make_record(const EvOrigin *origin, const EvMessage *message)
 EvRecord *
 ev_delivery_copy_record(const EvSpooled *message)
 {
-	EvRecord   *record = MemoryContextAlloc(record_context, message->record_length);
+	EvRecord   *record = new_record(message->record_length - offsetof(EvRecord, id) - 1);
+	bool		pooled = record->pooled;
 
 	memcpy(record, message->record, message->record_length);
+	record->pooled = pooled;
 	record->kept = NULL;
 	return record;
 }
@@ -184,7 +229,10 @@ ev_delivery_free_record(EvRecord *record)
 {
 	if (record->kept != NULL)
 		pfree(record->kept);
-	pfree(record);
+	if (record->pooled)
+		dlist_push_head(&pool, &record->node);
+	else
+		pfree(record);
 }
 
 /* Where a record is: all before it is there, itself is not. */

@@ -22,10 +22,19 @@ typedef enum EvTrial
 	EV_TRIAL_TOPIC				/* of its topic; the message is also held */
 } EvTrial;
 
-/* What is known of a record until it is acknowledged; the producer's opaque. */
+/*
+ * What is known of a record until it is acknowledged; the producer's opaque.
+ * What a delivery report needs comes first, close together.
+ */
 typedef struct EvRecord
 {
+	dlist_node	node;			/* in the producer, the batch or the pool */
 	EvTicket	ticket;
+	EvMessage  *kept;			/* in a batch: what was sent */
+	EvTrial		trial;
+	bool		suspect;		/* was refused, perhaps for another's sake */
+	bool		pooled;			/* not freed, but used again */
+	EvInstant	handed_at;		/* since when it is in the producer */
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */
 	int64		position;		/* of the message in its transaction */
@@ -33,11 +42,6 @@ typedef struct EvRecord
 	int32		partition;		/* these two as they were asked for */
 	int64		timestamp;
 	int			attempts;
-	EvMessage  *kept;			/* in a batch: what was sent */
-	dlist_node	node;			/* while it is in the producer, or the batch */
-	EvInstant	handed_at;		/* since when it is there */
-	bool		suspect;		/* was refused, perhaps for another's sake */
-	EvTrial		trial;
 	char		id[FLEXIBLE_ARRAY_MEMBER];
 } EvRecord;
 

@@ -64,6 +64,16 @@ typedef struct EvMessage
 	int64		timestamp;		/* ms since 1970; 0: the time of publishing */
 } EvMessage;
 
+/*
+ * Asks the processor for memory that is needed soon, and not yet.  Any address
+ * will do.
+ */
+#ifdef __GNUC__
+#define ev_prefetch(address) __builtin_prefetch(address, 1)
+#else
+#define ev_prefetch(address) ((void) 0)
+#endif
+
 #ifndef FRONTEND
 /* A point in time as Kafka and Eventuate count it: ms since 1970. */
 static inline int64
