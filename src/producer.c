@@ -54,6 +54,7 @@ typedef struct Topic
 static rd_kafka_t *rk = NULL;
 static rd_kafka_queue_t *events = NULL;
 static HTAB *topics = NULL;
+static const Topic *newest_topic = NULL;	/* of the last record; NULL: none */
 static int	wake_pipe[2] = {-1, -1};
 
 /* With transactions senders keep what they have sent, until the report. */
@@ -212,6 +213,7 @@ forget_topics(void)
 		rd_kafka_topic_destroy(topic->handle);
 	hash_destroy(topics);
 	topics = NULL;
+	newest_topic = NULL;
 }
 
 /*
@@ -246,18 +248,19 @@ ev_producer_close(void)
  */
 
 /*
- * librdkafka's handle of a topic.  Looking a topic up by name in librdkafka
- * for each record costs a lock and a list; so the handles are kept.  When
- * there are too many, all go: what is in use comes back with the next record.
+ * A topic, with librdkafka's handle; NULL: rd_kafka_last_error() says why not.
+ * Looking a topic up by name in librdkafka for each record costs a lock and a
+ * list; so the handles are kept.  When there are too many, all go: what is in
+ * use comes back with the next record.
  */
-static rd_kafka_topic_t *
-topic_handle(const char *name)
+static const Topic *
+find_topic(const char *name)
 {
 	Topic	   *topic = hash_search(topics, name, HASH_FIND, NULL);
 	rd_kafka_topic_t *handle;
 
 	if (topic != NULL)
-		return topic->handle;
+		return topic;
 
 	if (hash_get_num_entries(topics) >= MAX_TOPICS)
 	{
@@ -271,7 +274,19 @@ topic_handle(const char *name)
 		return NULL;
 	topic = hash_search(topics, name, HASH_ENTER, NULL);
 	topic->handle = handle;
-	return handle;
+	return topic;
+}
+
+/* Sets newest_topic, which mostly is that already. */
+static rd_kafka_resp_err_t
+choose_topic(const char *name)
+{
+	if (likely(newest_topic != NULL && strcmp(newest_topic->name, name) == 0))
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (name[0] == '\0' || strlen(name) > EV_TOPIC_MAX_LENGTH)
+		return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+	newest_topic = find_topic(name);
+	return newest_topic != NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
 }
 
 /* The headers as librdkafka wants them; NULL: none. */
@@ -323,18 +338,13 @@ produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
 static rd_kafka_resp_err_t
 produce(const EvMessage *message, uint64 ticket)
 {
-	rd_kafka_topic_t *topic;
+	rd_kafka_resp_err_t error = choose_topic(message->topic);
 
-	if (message->topic[0] == '\0' ||
-		strlen(message->topic) > EV_TOPIC_MAX_LENGTH)
-		return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-	topic = topic_handle(message->topic);
-	if (topic == NULL)
-		return rd_kafka_last_error();
-
+	if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error;
 	if (message->header_count > 0 || message->timestamp != 0)
-		return produce_whole(topic, message, ticket);
-	if (rd_kafka_produce(topic, message->partition, message_flags,
+		return produce_whole(newest_topic->handle, message, ticket);
+	if (rd_kafka_produce(newest_topic->handle, message->partition, message_flags,
 						 unconstify(char *, message->value),
 						 message->value_length,
 						 message->key, message->key_length,

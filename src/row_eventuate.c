@@ -21,6 +21,18 @@
 /* A smaller row need not be measured: whatever is escaped, it is no gigabyte. */
 #define LARGE_ROW (1024 * 1024)
 
+/* In bytes: as much as most records need while they are made. */
+#define USUAL_VALUE 4096
+
+/* Growing would cost a copy, and escaping asks for more than it mostly needs. */
+static void
+init_value(StringInfo value)
+{
+	value->data = palloc(USUAL_VALUE);
+	value->maxlen = USUAL_VALUE;
+	resetStringInfo(value);
+}
+
 /*
  * Where the database gives the ids, the headers have none until here: it is
  * made of the row's number and of what the outbox is called.
@@ -100,7 +112,7 @@ ev_row_read_eventuate(RowReader *reader, EvMessage *message)
 		reader->reason = "the message is too large";
 		return false;
 	}
-	initStringInfo(&value);
+	init_value(&value);
 	ev_message_append_envelope(&value, payload, payload_length,
 							   headers.json, headers.json_length);
 	message->value = value.data;
