@@ -19,6 +19,7 @@ extern void ev_delivery_serve(void);
 extern void ev_delivery_store_letters(void);
 extern void ev_delivery_flush(void);
 extern void ev_delivery_push(void);
+extern bool ev_delivery_answered(void);
 extern void ev_delivery_resume(const EvPosition *from);
 extern bool ev_delivery_store_position(XLogRecPtr lsn);
 extern XLogRecPtr ev_delivery_confirmable(XLogRecPtr safe);

@@ -67,6 +67,16 @@ ev_delivery_push(void)
 	ev_producer_push();
 }
 
+/*
+ * Has Kafka answered all that was sent?  Batches have their own time: they are
+ * answered when they are committed.
+ */
+bool
+ev_delivery_answered(void)
+{
+	return in_producer == 0 || ev_batch_on();
+}
+
 /* Takes delivery reports for so many ms, or not so long; may end the process. */
 void
 ev_delivery_wait_for(long timeout_ms)

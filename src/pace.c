@@ -25,15 +25,12 @@
 #include "slot.h"
 #include "worker.h"
 
-/* In ms: how long a nap is, and where there are very many messages. */
+/* In ms: how long a nap is, at least and at most. */
 #define NAP 2
-#define LONG_NAP 10
+#define LONG_NAP 20
 
-/* So many messages in a ms fill requests without our help. */
-#define VERY_MANY 6
-
-/* For so many rounds: what comes behind a stall is soon over. */
-#define FLOOD 10
+/* Over so many rounds: what comes behind a stall is soon over. */
+#define SMOOTHED 8
 
 /* When all that may be read was read, and when that was all there is. */
 static EvInstant caught_up_at = 0;
@@ -82,7 +79,7 @@ sleep_until_commit(EvDatabase *me)
  * reports, make one batch.
  */
 static void
-nap(int ms)
+stay_deaf(int ms)
 {
 	EvInstant	end = ev_instant_now() + ms * INT64CONST(1000);
 	EvInstant	now;
@@ -93,9 +90,40 @@ nap(int ms)
 }
 
 /*
+ * The same for longer, while Kafka has not answered: what is sent meanwhile
+ * would only wait in librdkafka, whose threads do not sleep then.
+ */
+static void
+nap(int ms)
+{
+	EvInstant	began_at = ev_instant_now();
+
+	stay_deaf(ms);
+	while (!ev_delivery_answered() &&
+		   !ev_instant_passed(began_at, ev_instant_now(), LONG_NAP))
+		stay_deaf(NAP);
+}
+
+/*
+ * How long to nap, in ms, now that so many messages came in so many us.  After a
+ * nap each partition gets a request, which costs us and Kafka as much as a
+ * hundred records, and a slow machine that makes many of them stays slow.  So
+ * the nap grows with the rate, and faster than that: it is the shortest up to 4
+ * messages a ms, where nobody should wait yet, and the longest from 9 on.
+ */
+static int
+nap_for(uint64 news, EvInstant took)
+{
+	static double rate = 0;		/* messages a ms, smoothed */
+
+	rate += (news * 1000.0 / Max(took, 1) - rate) / SMOOTHED;
+	return (int) Min(Max(rate * rate * rate / 32, NAP), LONG_NAP);
+}
+
+/*
  * Nothing more to read.  If messages come one upon the other, a nap makes
- * batches of them; if not, each is worth waking up for at once.  So is sending
- * at once, unless there are so many that large requests are worth more.
+ * batches of them, the longer the more there are; if not, each is worth waking
+ * up for at once.
  */
 void
 ev_pace_wait(EvDatabase *me)
@@ -103,23 +131,21 @@ ev_pace_wait(EvDatabase *me)
 	static uint64 seen = 0;
 	static EvInstant began_at = 0;
 	static EvInstant ended_at = 0;
-	static int	many = 0;		/* rounds of very many, one upon the other */
+	static bool napped = false;
 	EvInstant	now = ev_instant_now();
 	uint64		news = ev_delivery_sent() - seen;
-	bool		crowded = news > 0 && now - ended_at < NAP * INT64CONST(1000);
-	bool		very;
+	bool		crowded = news > 0 &&
+	(napped || now - ended_at < NAP * INT64CONST(1000));
+	int			ms = nap_for(crowded ? news : 0, now - began_at);
 
-	many = crowded && news * 1000 > VERY_MANY * (uint64) (now - began_at) ?
-		Min(many + 1, FLOOD) : 0;
-	very = many == FLOOD;
 	caught_up_at = began_at = now;
 	if (ev_horizon_is_end())
 		end_seen_at = GetCurrentTimestamp();
 	seen += news;
-	if (!very)
-		ev_delivery_push();
+	napped = crowded;
+	ev_delivery_push();
 	if (crowded)
-		nap(very ? LONG_NAP : NAP);
+		nap(ms);
 	if (news > 0)
 		ended_at = ev_instant_now();
 	if (!crowded)
