@@ -58,13 +58,15 @@ END
 # ---------------------------------------------------------------------
 
 # A Kafka and a server that publishes to it, warmed up.  Options are those of
-# new_node, and kafka => further lines for the broker.
+# new_node, kafka => further lines for the broker, and proxied => 1 for a way to
+# it that can be made longer.
 sub bench_servers
 {
 	my ($name, %options) = @_;
 	my $kind = $ENV{KAFKA} || 'real';
-	my $kafka = $kind eq 'mock' ? mock_kafka() : Bench::Kafka->new(conf => delete $options{kafka});
-	my $node = new_node($name, %options, kafka => $kafka, start => 0,
+	my $proxied = delete $options{proxied};
+	my $kafka = $kind eq 'mock' ? mock_kafka() : Bench::Kafka->new(conf => delete $options{kafka}, proxied => $proxied);
+	my $node = new_node($name, %options, kafka => $proxied ? $kafka->proxy : $kafka, start => 0,
 		conf => $settings . $quiet . ($options{conf} // ''));
 
 	load_plugins($node);
