@@ -67,11 +67,14 @@ wait_caught_up($node);
 is_deeply([ newest(2) ], [ 200001, 200002 ], 'nothing comes again');
 
 # The slot is lost: from the tables, and the log says how many.
+$node->safe_psql('postgres', 'SELECT eventuate_pause()');
+wait_for_state($node, 'postgres', 'paused');
+$node->safe_psql('postgres', q{SELECT eventuate_send('big', '200003', 'k')});
 $node->stop;
 PostgreSQL::Test::Utils::system_or_bail('rm', '-r', glob $node->data_dir . '/pg_replslot/eventuate_*');
 $log = log_position($node);
 $node->start;
-$node->safe_psql('postgres', q{SELECT eventuate_send('big', '200003', 'k')});
+$node->safe_psql('postgres', 'SELECT eventuate_resume()');
 wait_for_log($node, qr/published \d+ messages from the tables/, $log);
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
