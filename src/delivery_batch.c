@@ -52,11 +52,23 @@ ev_delivery_batch_stored(EvRecord *record)
 	dlist_push_tail(&stored, &record->node);
 }
 
+/* Takes the next, and asks for the memory of the two behind it. */
 static EvRecord *
 take_stored(void)
 {
-	return dlist_is_empty(&stored) ? NULL :
-		dlist_container(EvRecord, node, dlist_pop_head_node(&stored));
+	EvRecord   *record;
+
+	if (dlist_is_empty(&stored))
+		return NULL;
+	record = dlist_container(EvRecord, node, dlist_pop_head_node(&stored));
+	if (!dlist_is_empty(&stored))
+	{
+		EvRecord   *next = dlist_head_element(EvRecord, node, &stored);
+
+		ev_prefetch(next->kept);
+		ev_prefetch(next->node.next);
+	}
+	return record;
 }
 
 /* The batch is committed. */
