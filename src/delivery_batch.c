@@ -22,6 +22,9 @@
  */
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+
 #include "batch.h"
 #include "delivery.h"
 #include "delivery_batch.h"
@@ -29,8 +32,11 @@
 #include "delivery_send.h"
 #include "lineup.h"
 
+/* So many records ahead memory is asked for. */
+#define AHEAD 16
+
 /* Records of the batch that Kafka has stored; behind the newest that was sent. */
-static dlist_head stored = DLIST_STATIC_INIT(stored);
+static List *stored = NIL;
 static EvPosition behind_newest;
 
 /* Is nothing more to be sent for now? */
@@ -49,54 +55,58 @@ ev_delivery_batch_sent(const EvRecord *record)
 void
 ev_delivery_batch_stored(EvRecord *record)
 {
-	dlist_push_tail(&stored, &record->node);
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+	stored = lappend(stored, record);
+	MemoryContextSwitchTo(old_context);
 }
 
-/* Takes the next, and asks for the memory of the two behind it. */
-static EvRecord *
-take_stored(void)
+/* The record's turn comes soon: it was not touched since it was stored. */
+static void
+ask_for(int i)
 {
-	EvRecord   *record;
+	if (i + AHEAD < list_length(stored))
+		ev_prefetch(list_nth(stored, i + AHEAD));
+	if (i + AHEAD / 2 < list_length(stored))
+		ev_prefetch(((EvRecord *) list_nth(stored, i + AHEAD / 2))->kept);
+}
 
-	if (dlist_is_empty(&stored))
-		return NULL;
-	record = dlist_container(EvRecord, node, dlist_pop_head_node(&stored));
-	if (!dlist_is_empty(&stored))
-	{
-		EvRecord   *next = dlist_head_element(EvRecord, node, &stored);
-
-		ev_prefetch(next->kept);
-		ev_prefetch(next->node.next);
-	}
-	return record;
+static void
+forget_stored(void)
+{
+	list_free(stored);
+	stored = NIL;
+	flushing = false;
 }
 
 /* The batch is committed. */
 static void
 acknowledge(void)
 {
-	EvRecord   *record;
+	for (int i = 0; i < list_length(stored); i++)
+	{
+		EvRecord   *record = list_nth(stored, i);
 
-	while ((record = take_stored()) != NULL)
+		ask_for(i);
 		ev_delivery_acknowledge(record, record->kept->topic,
 								record->kept->key_length + record->kept->value_length);
-	flushing = false;
+	}
+	forget_stored();
 }
 
 /* The batch is aborted: what Kafka had stored of it comes back as well. */
 static void
 return_all(void)
 {
-	EvRecord   *record;
-
-	while ((record = take_stored()) != NULL)
+	for (int i = 0; i < list_length(stored); i++)
 	{
+		EvRecord   *record = list_nth(stored, i);
 		EvSpooled	message = ev_delivery_with_record(record, record->kept);
 
 		ev_lineup_return(&message, record->number);
 		ev_delivery_free_record(record);
 	}
-	flushing = false;
+	forget_stored();
 }
 
 /* Where a commit brings us to. */

@@ -24,16 +24,16 @@
 #include "delivery.h"
 #include "delivery_record.h"
 #include "inflight.h"
+#include "pool.h"
 
-/* Records with an id that is no longer than usual are all of one size. */
+/* Records with an id no longer than this, and messages that take no more. */
 #define USUAL_ID 47
-#define POOLED_SIZE (offsetof(EvRecord, id) + USUAL_ID + 1)
+#define USUAL_KEPT 1024
 
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
-
-/* Of these those that are free; the newest is the next to be used. */
-static dlist_head pool = DLIST_STATIC_INIT(pool);
+static EvPool records = {.size = offsetof(EvRecord, id) + USUAL_ID + 1};
+static EvPool kept_messages = {.size = USUAL_KEPT};
 
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
@@ -55,6 +55,7 @@ ev_delivery_record_init(void)
 	record_context = AllocSetContextCreate(TopMemoryContext,
 										   "eventuate records in flight",
 										   ALLOCSET_DEFAULT_SIZES);
+	records.context = kept_messages.context = record_context;
 }
 
 /*
@@ -97,32 +98,12 @@ ev_delivery_skip(const EvOrigin *origin)
 	return true;
 }
 
-/* Takes one of the pool, and asks for the memory of the one that will be next. */
-static EvRecord *
-pooled_record(void)
-{
-	EvRecord   *record;
-
-	if (dlist_is_empty(&pool))
-		return MemoryContextAlloc(record_context, POOLED_SIZE);
-	record = dlist_container(EvRecord, node, dlist_pop_head_node(&pool));
-	if (!dlist_is_empty(&pool))
-	{
-		char	   *next = (char *) dlist_head_element(EvRecord, node, &pool);
-
-		ev_prefetch(next);
-		ev_prefetch(next + POOLED_SIZE / 2);
-		ev_prefetch(next + POOLED_SIZE - 1);
-	}
-	return record;
-}
-
 /* A record with room for so long an id, all else not set. */
 static EvRecord *
 new_record(size_t id_length)
 {
 	bool		pooled = id_length <= USUAL_ID;
-	EvRecord   *record = pooled ? pooled_record() :
+	EvRecord   *record = pooled ? ev_pool_get(&records) :
 	MemoryContextAlloc(record_context, offsetof(EvRecord, id) + id_length + 1);
 
 	record->pooled = pooled;
@@ -201,11 +182,17 @@ keep_bytes(char **end, const char *bytes, size_t length)
 void
 ev_delivery_keep(EvRecord *record, const EvMessage *message)
 {
-	EvMessage  *kept = MemoryContextAllocHuge(record_context, kept_size(message));
-	EvHeader   *headers = (EvHeader *) (kept + 1);
-	char	   *end = (char *) (headers + message->header_count);
+	size_t		size = kept_size(message);
+	EvMessage  *kept;
+	EvHeader   *headers;
+	char	   *end;
 
 	Assert(record->kept == NULL);
+	record->kept_pooled = size <= USUAL_KEPT;
+	kept = record->kept_pooled ? ev_pool_get(&kept_messages) :
+		MemoryContextAllocHuge(record_context, size);
+	headers = (EvHeader *) (kept + 1);
+	end = (char *) (headers + message->header_count);
 	*kept = *message;
 	kept->id = record->id;
 	kept->topic = keep_bytes(&end, message->topic, strlen(message->topic) + 1);
@@ -227,10 +214,12 @@ ev_delivery_keep(EvRecord *record, const EvMessage *message)
 void
 ev_delivery_free_record(EvRecord *record)
 {
-	if (record->kept != NULL)
+	if (record->kept != NULL && record->kept_pooled)
+		ev_pool_put(&kept_messages, record->kept);
+	else if (record->kept != NULL)
 		pfree(record->kept);
 	if (record->pooled)
-		dlist_push_head(&pool, &record->node);
+		ev_pool_put(&records, record);
 	else
 		pfree(record);
 }

@@ -28,12 +28,13 @@ typedef enum EvTrial
  */
 typedef struct EvRecord
 {
-	dlist_node	node;			/* in the producer, the batch or the pool */
+	dlist_node	node;			/* while it is in the producer */
 	EvTicket	ticket;
 	EvMessage  *kept;			/* in a batch: what was sent */
 	EvTrial		trial;
 	bool		suspect;		/* was refused, perhaps for another's sake */
-	bool		pooled;			/* not freed, but used again */
+	bool		pooled;			/* is it of a pool? */
+	bool		kept_pooled;	/* is kept? */
 	EvInstant	handed_at;		/* since when it is in the producer */
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */

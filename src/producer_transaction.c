@@ -77,8 +77,9 @@ static char group[GROUP_SIZE];
 static pthread_t thread;
 static bool thread_runs = false;
 
-/* The main thread's. */
+/* The main thread's.  Only what is BUSY becomes something else by itself. */
 static EvInstant asked_at = 0;
+static EvTransactionState seen = EV_TRANSACTION_BUSY;
 
 /* ---------------------------------------------------------------------
  * In the thread: nothing of PostgreSQL's from here on.
@@ -308,7 +309,7 @@ ev_producer_transactions_open(struct rd_kafka_s *producer,
 	asked_at = ev_instant_now();
 	reader_conf = conf;
 	wake_fd = fd;
-	shared.state = EV_TRANSACTION_BUSY;
+	shared.state = seen = EV_TRANSACTION_BUSY;
 	shared.request = REQUEST_NONE;
 	shared.sound = true;
 	shared.ended = false;
@@ -365,7 +366,7 @@ ask(Request request, const EvStoredPosition *position)
 	Assert(shared.request == REQUEST_NONE);
 	shared.position = position == NULL ? nowhere : *position;
 	shared.request = request;
-	shared.state = EV_TRANSACTION_BUSY;
+	shared.state = seen = EV_TRANSACTION_BUSY;
 	pthread_cond_signal(&shared.condition);
 	pthread_mutex_unlock(&shared.mutex);
 }
@@ -431,14 +432,15 @@ ev_producer_abort(void)
 EvTransactionState
 ev_producer_transaction_state(void)
 {
-	EvTransactionState state;
-
 	if (rk == NULL)
 		return EV_TRANSACTION_NONE;
-	pthread_mutex_lock(&shared.mutex);
-	state = shared.state;
-	pthread_mutex_unlock(&shared.mutex);
-	return state;
+	if (seen == EV_TRANSACTION_BUSY)
+	{
+		pthread_mutex_lock(&shared.mutex);
+		seen = shared.state;
+		pthread_mutex_unlock(&shared.mutex);
+	}
+	return seen;
 }
 
 /* When Kafka was last asked for something, or could be for the first time. */

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.c
+ *	  Pieces of memory of one size that are used again and again.
+ *
+ * For what is put back by thousands at a time, and asked for long after, when
+ * no cache of the processor has it anymore: with each piece that is given out
+ * the memory of the next is asked for.
+ *
+ * A pool gives nothing back: it is as large as what was in use at most.
+ * Nothing survives a restart.
+ *
+ * Copyright (c) 2026, eventuate contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "eventuate.h"
+#include "pool.h"
+
+/* What a processor's cache holds together, and how much of a piece is asked for. */
+#define LINE 64
+#define ASKED_FOR (4 * LINE)
+
+/* A piece, with whatever it holds; ev_pool_put() takes it back. */
+void *
+ev_pool_get(EvPool *pool)
+{
+	void	   *piece = pool->free;
+
+	Assert(pool->size >= sizeof(void *));
+	if (piece == NULL)
+		return MemoryContextAlloc(pool->context, pool->size);
+	pool->free = *(void **) piece;
+	for (Size at = 0; at < Min(pool->size, ASKED_FOR); at += LINE)
+		ev_prefetch((char *) pool->free + at);
+	return piece;
+}
+
+void
+ev_pool_put(EvPool *pool, void *piece)
+{
+	*(void **) piece = pool->free;
+	pool->free = piece;
+}
