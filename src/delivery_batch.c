@@ -33,7 +33,7 @@
 #include "lineup.h"
 
 /* So many records ahead memory is asked for. */
-#define AHEAD 16
+#define AHEAD 64
 
 /* Records of the batch that Kafka has stored; behind the newest that was sent. */
 static List *stored = NIL;

@@ -24,16 +24,14 @@
 #include "delivery.h"
 #include "delivery_record.h"
 #include "inflight.h"
-#include "pool.h"
 
-/* Records with an id no longer than this, and messages that take no more. */
+/* Records with an id no longer than this are all of one size. */
 #define USUAL_ID 47
-#define USUAL_KEPT 1024
 
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
 static EvPool records = {.size = offsetof(EvRecord, id) + USUAL_ID + 1};
-static EvPool kept_messages = {.size = USUAL_KEPT};
+static EvPool kept_messages[] = {{.size = 256}, {.size = 512}, {.size = 1024}};
 
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
@@ -55,7 +53,9 @@ ev_delivery_record_init(void)
 	record_context = AllocSetContextCreate(TopMemoryContext,
 										   "eventuate records in flight",
 										   ALLOCSET_DEFAULT_SIZES);
-	records.context = kept_messages.context = record_context;
+	records.context = record_context;
+	for (int i = 0; i < lengthof(kept_messages); i++)
+		kept_messages[i].context = record_context;
 }
 
 /*
@@ -178,6 +178,18 @@ keep_bytes(char **end, const char *bytes, size_t length)
 	return copy;
 }
 
+/* The smallest pieces that are large enough; NULL: there are none. */
+static EvPool *
+pool_for(size_t size)
+{
+	for (int i = 0; i < lengthof(kept_messages); i++)
+	{
+		if (size <= kept_messages[i].size)
+			return &kept_messages[i];
+	}
+	return NULL;
+}
+
 /* From now on the record has its message, in one piece. */
 void
 ev_delivery_keep(EvRecord *record, const EvMessage *message)
@@ -188,8 +200,8 @@ ev_delivery_keep(EvRecord *record, const EvMessage *message)
 	char	   *end;
 
 	Assert(record->kept == NULL);
-	record->kept_pooled = size <= USUAL_KEPT;
-	kept = record->kept_pooled ? ev_pool_get(&kept_messages) :
+	record->kept_pool = pool_for(size);
+	kept = record->kept_pool != NULL ? ev_pool_get(record->kept_pool) :
 		MemoryContextAllocHuge(record_context, size);
 	headers = (EvHeader *) (kept + 1);
 	end = (char *) (headers + message->header_count);
@@ -214,8 +226,8 @@ ev_delivery_keep(EvRecord *record, const EvMessage *message)
 void
 ev_delivery_free_record(EvRecord *record)
 {
-	if (record->kept != NULL && record->kept_pooled)
-		ev_pool_put(&kept_messages, record->kept);
+	if (record->kept != NULL && record->kept_pool != NULL)
+		ev_pool_put(record->kept_pool, record->kept);
 	else if (record->kept != NULL)
 		pfree(record->kept);
 	if (record->pooled)

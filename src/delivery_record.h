@@ -11,6 +11,7 @@
 #include "lib/ilist.h"
 
 #include "inflight.h"
+#include "pool.h"
 #include "position.h"
 #include "spool.h"
 
@@ -34,7 +35,7 @@ typedef struct EvRecord
 	EvTrial		trial;
 	bool		suspect;		/* was refused, perhaps for another's sake */
 	bool		pooled;			/* is it of a pool? */
-	bool		kept_pooled;	/* is kept? */
+	EvPool	   *kept_pool;		/* that kept is of; NULL: of none */
 	EvInstant	handed_at;		/* since when it is in the producer */
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */
