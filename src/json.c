@@ -108,8 +108,10 @@ first_special(uint64 mask)
 #define BLOCK_SIZE ((ptrdiff_t) sizeof(uint64))
 #define EACH_BYTE(byte) (UINT64CONST(0x0101010101010101) * (byte))
 
-/* Sums of seven-bit numbers cannot carry into the next byte: each top bit
- * answers for its own byte alone. */
+/*
+ * Sums of seven-bit numbers cannot carry into the next byte: each top bit
+ * answers for its own byte alone.
+ */
 static inline uint64
 special_bytes(const char *block)
 {
