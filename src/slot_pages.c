@@ -24,7 +24,7 @@
 
 #include "slot_pages.h"
 
-/* So much is read at once, in bytes: the fastest level of caches has room. */
+/* So much is read at once, in bytes. */
 #define AHEAD (8 * XLOG_BLCKSZ)
 
 /* What was read ahead last: whole pages of one segment. */

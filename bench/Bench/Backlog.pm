@@ -131,7 +131,7 @@ sub eventuate
 	my $node = $self->{node};
 
 	$self->restore_slot;
-	# One session that waits: asking again and again takes a tenth of the machine.
+	# One session that waits: asking again and again takes CPU from what is measured.
 	my ($seconds) = arrival_of($self->{kafka}, $self->{topic}, $self->{rows},
 		sub { $node->safe_psql('postgres', "SELECT eventuate_resume(); SELECT eventuate_wait('$self->{end}', '5 min')") });
 	my $pid = publisher_pid($node);
