@@ -252,7 +252,7 @@ void
 ev_delivery_poll(void)
 {
 	polled_at = ev_instant_now();
-	(void) ev_producer_poll(take_report);
+	ev_producer_poll(take_report);
 }
 
 /* When the oldest record that waits for Kafka was sent; 0: none waits. */

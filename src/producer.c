@@ -418,16 +418,14 @@ drain_pipe(void)
 }
 
 /*
- * Serve everything that librdkafka has to say, without waiting; returns the
- * number of delivery reports passed to the callback.  To be called when the
- * fd is readable, and now and then anyhow.  What a delivery points to is
- * valid during the callback.  If the callback throws, further reports of the
- * same batch are lost: this producer is then of no more use.
+ * Serve everything that librdkafka has to say, without waiting.  To be
+ * called when the fd is readable, and now and then anyhow.  What a delivery
+ * points to is valid during the callback.  If the callback throws, further
+ * reports of the same batch are lost: this producer is then of no more use.
  */
-int
+void
 ev_producer_poll(EvDeliveryCallback callback)
 {
-	int			reports = 0;
 	rd_kafka_event_t *event;
 
 	/* In this order: what comes after the last poll fills the pipe again. */
@@ -440,8 +438,7 @@ ev_producer_poll(EvDeliveryCallback callback)
 		ev_producer_refusal_go_on();
 	}
 	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
-		reports += ev_producer_events_take(event, callback);
+		ev_producer_events_take(event, callback);
 
 	ev_producer_watch_poll();
-	return reports;
 }

@@ -57,7 +57,7 @@ extern EvSendResult ev_producer_send(const EvMessage *message, uint64 ticket,
 									 const char **error);
 extern void ev_producer_push(void);
 extern void ev_producer_recall(void);
-extern int	ev_producer_poll(EvDeliveryCallback callback);
+extern void ev_producer_poll(EvDeliveryCallback callback);
 extern EvKafkaState ev_producer_state(void);
 extern const char *ev_producer_error(void);
 extern const char *ev_producer_stuck(void);

@@ -82,7 +82,7 @@ serve_delivery(const rd_kafka_message_t *record, bool stored,
 }
 
 /*
- * Pass on the delivery reports of an event; how many there were.
+ * Pass on the delivery reports of an event.
  *
  * A success without an offset is what librdkafka, or the broker, concludes
  * from sequence numbers, and it is wrong where the broker knew none of this
@@ -93,12 +93,11 @@ serve_delivery(const rd_kafka_message_t *record, bool stored,
  * Tickets are addresses of what was not touched for a while: the processor
  * fetches many at a time as fast as one.
  */
-static int
+static void
 serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 {
 	const rd_kafka_message_t *records[REPORTS_AT_ONCE];
 	size_t		count;
-	int			reports = 0;
 	bool		stored = true;
 
 	while ((count = rd_kafka_event_message_array(event, records, REPORTS_AT_ONCE)) > 0)
@@ -110,9 +109,7 @@ serve_deliveries(rd_kafka_event_t *event, EvDeliveryCallback callback)
 			stored &= records[i]->offset >= 0;
 			serve_delivery(records[i], stored, callback);
 		}
-		reports += count;
 	}
-	return reports;
 }
 
 static void
@@ -127,13 +124,14 @@ serve_log(rd_kafka_event_t *event)
 }
 
 /* Serves one event, which may throw. */
-static int
+static void
 serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
 {
 	switch (rd_kafka_event_type(event))
 	{
 		case RD_KAFKA_EVENT_DR:
-			return serve_deliveries(event, callback);
+			serve_deliveries(event, callback);
+			break;
 		case RD_KAFKA_EVENT_ERROR:
 			ev_producer_watch_error(event);
 			break;
@@ -146,29 +144,22 @@ serve_event(rd_kafka_event_t *event, EvDeliveryCallback callback)
 		default:
 			break;
 	}
-	return 0;
 }
 
 /*
- * Serves one event and frees it, also if that throws; returns the number of
- * delivery reports passed on.  What a delivery points to is valid during the
- * callback.
+ * Serves one event and frees it, also if that throws.  What a delivery points
+ * to is valid during the callback.
  */
-int
+void
 ev_producer_events_take(rd_kafka_event_t *event, EvDeliveryCallback callback)
 {
-	volatile int reports = 0;
-
 	PG_TRY();
 	{
-		reports = serve_event(event, callback);
+		serve_event(event, callback);
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
 		rd_kafka_event_destroy(event);
-		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	rd_kafka_event_destroy(event);
-	return reports;
 }

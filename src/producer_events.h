@@ -12,7 +12,7 @@
 
 struct rd_kafka_op_s;
 
-extern int	ev_producer_events_take(struct rd_kafka_op_s *event,
+extern void ev_producer_events_take(struct rd_kafka_op_s *event,
 									EvDeliveryCallback callback);
 
 #endif							/* EV_PRODUCER_EVENTS_H */
