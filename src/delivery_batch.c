@@ -4,8 +4,8 @@
  *	  Records that count only together.
  *
  * With eventuate.exactly_once records go in batches, transactions of Kafka's
- * (batch.c).  What Kafka has stored stays here, with its message, until the
- * batch is committed; only then it is acknowledged.  A refusal breaks the
+ * (batch.c).  What is sent stays here, with its message, until the batch is
+ * committed; only then it is acknowledged.  A refusal breaks the
  * batch: all of it comes back, and is sent again as what was refused is.
  *
  * With each batch goes the position that it brings us to.  A large transaction
@@ -22,7 +22,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 #include "batch.h"
@@ -31,82 +30,130 @@
 #include "delivery_letters.h"
 #include "delivery_send.h"
 #include "lineup.h"
+#include "refusal.h"
 
-/* So many records ahead memory is asked for. */
-#define AHEAD 64
+/*
+ * Memory for records, in bytes, which stays when a batch is over; what a batch
+ * takes beyond it is given back.
+ */
+#define USUAL_SIZE (48 * 1024 * 1024)
+#define MORE (1024 * 1024)
 
-/* Records of the batch that Kafka has stored; behind the newest that was sent. */
-static List *stored = NIL;
+/* The batch has room for so many records at first. */
+#define INITIAL_CAPACITY 1024
+
+/*
+ * A record of the batch.  It is not touched when it is acknowledged: by then
+ * thousands of others have come, and no cache of the processor has it anymore.
+ */
+typedef struct Member
+{
+	EvTicket	ticket;
+	EvRecord   *record;			/* NULL: Kafka has not stored it */
+} Member;
+
+static Member *members = NULL;
+static uint32 count = 0;
+static uint32 capacity = 0;
+static size_t bytes = 0;		/* keys and values */
+static MemoryContext context = NULL;	/* of the records */
+
+/* Behind the newest that was sent. */
 static EvPosition behind_newest;
 
 /* Is nothing more to be sent for now? */
 static bool flushing = false;
 
-/* The producer has it. */
-void
-ev_delivery_batch_sent(const EvRecord *record)
+/* The record as the batch has it, with its message; it is not sent yet. */
+EvRecord *
+ev_delivery_batch_keep(const EvRecord *record, const EvMessage *message)
 {
+	if (context == NULL)
+		context = GenerationContextCreate(TopMemoryContext, "eventuate batch",
+										  USUAL_SIZE, MORE, USUAL_SIZE);
+	return ev_delivery_keep(context, record, message);
+}
+
+static void
+make_room(void)
+{
+	if (count < capacity)
+		return;
+	capacity = Max(2 * capacity, INITIAL_CAPACITY);
+	members = members == NULL ?
+		MemoryContextAlloc(TopMemoryContext, sizeof(Member) * capacity) :
+		repalloc(members, sizeof(Member) * capacity);
+}
+
+/* The producer has a record of the batch. */
+void
+ev_delivery_batch_sent(EvRecord *record)
+{
+	size_t		size = record->kept->key_length + record->kept->value_length;
+
+	make_room();
+	record->place = count;
+	members[count].ticket = record->ticket;
+	members[count].record = record;
+	count++;
+	bytes += size;
 	behind_newest = ev_delivery_position_of(record);
 	behind_newest.rows++;
-	ev_batch_add(record->kept->key_length + record->kept->value_length);
+	ev_batch_add(size);
 }
 
-/* Kafka has stored it.  It is ours from now on. */
+/* Kafka has not stored it: from now on it is none of the batch. */
 void
-ev_delivery_batch_stored(EvRecord *record)
+ev_delivery_batch_failed(const EvRecord *record)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-
-	stored = lappend(stored, record);
-	MemoryContextSwitchTo(old_context);
+	Assert(members[record->place].record == record);
+	members[record->place].record = NULL;
+	ev_batch_break();
 }
 
-/* The record's turn comes soon: it was not touched since it was stored. */
+/* The producer has nothing of the batch anymore. */
 static void
-ask_for(int i)
+forget(void)
 {
-	if (i + AHEAD < list_length(stored))
-		ev_prefetch(list_nth(stored, i + AHEAD));
-	if (i + AHEAD / 2 < list_length(stored))
-		ev_prefetch(((EvRecord *) list_nth(stored, i + AHEAD / 2))->kept);
-}
-
-static void
-forget_stored(void)
-{
-	list_free(stored);
-	stored = NIL;
+	count = 0;
+	bytes = 0;
 	flushing = false;
+	if (context != NULL)
+		MemoryContextReset(context);
 }
 
-/* The batch is committed. */
+/* The batch is committed, all of it. */
 static void
 acknowledge(void)
 {
-	for (int i = 0; i < list_length(stored); i++)
-	{
-		EvRecord   *record = list_nth(stored, i);
+	bool		refusals = ev_refusal_any();
 
-		ask_for(i);
-		ev_delivery_acknowledge(record, record->kept->topic,
-								record->kept->key_length + record->kept->value_length);
+	for (uint32 i = 0; i < count; i++)
+	{
+		Assert(members[i].record != NULL);
+		if (refusals)
+			ev_delivery_accepted(members[i].record, members[i].record->kept->topic);
+		ev_delivery_done(members[i].ticket);
 	}
-	forget_stored();
+	ev_delivery_acknowledged_more(count, bytes);
+	forget();
 }
 
-/* The batch is aborted: what Kafka had stored of it comes back as well. */
+/* The batch is aborted: what Kafka has stored of it comes back as well. */
 static void
 return_all(void)
 {
-	for (int i = 0; i < list_length(stored); i++)
+	for (uint32 i = 0; i < count; i++)
 	{
-		EvRecord   *record = list_nth(stored, i);
-		EvSpooled	message = ev_delivery_with_record(record, record->kept);
+		EvRecord   *record = members[i].record;
+		EvSpooled	message;
 
+		if (record == NULL)
+			continue;
+		message = ev_delivery_with_record(record, record->kept);
 		ev_lineup_return(&message, record->number);
-		ev_delivery_free_record(record);
 	}
-	forget_stored();
+	forget();
 }
 
 /* Where a commit brings us to. */
@@ -133,15 +180,17 @@ ev_delivery_batch_serve(void)
 	{
 		case EV_BATCH_COMMITTED:
 			Assert(ev_delivery_producer_empty());
+			ev_delivery_nothing_tried();
 			acknowledge();
 			break;
 		case EV_BATCH_ABORTED:
+			ev_delivery_nothing_tried();
 			return_all();
 			break;
 		case EV_BATCH_NO_NEWS:
 			break;
 	}
-	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_limit()))
+	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_trying() ? 1 : ev_delivery_limit()))
 		ev_batch_close();
 	if (ev_batch_is_closed() &&
 		(!ev_delivery_may_use_tables() || !ev_delivery_letters_wait()))

@@ -10,8 +10,10 @@
 
 #include "delivery_record.h"
 
-extern void ev_delivery_batch_sent(const EvRecord *record);
-extern void ev_delivery_batch_stored(EvRecord *record);
+extern EvRecord *ev_delivery_batch_keep(const EvRecord *record,
+										const EvMessage *message);
+extern void ev_delivery_batch_sent(EvRecord *record);
+extern void ev_delivery_batch_failed(const EvRecord *record);
 extern void ev_delivery_batch_serve(void);
 
 #endif							/* EV_DELIVERY_BATCH_H */

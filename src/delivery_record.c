@@ -28,10 +28,13 @@
 /* Records with an id no longer than this are all of one size. */
 #define USUAL_ID 47
 
+/* What a processor's cache holds together, and how much memory is asked for. */
+#define LINE 64
+#define ASKED_FOR (16 * LINE)
+
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
 static EvPool records = {.size = offsetof(EvRecord, id) + USUAL_ID + 1};
-static EvPool kept_messages[] = {{.size = 256}, {.size = 512}, {.size = 1024}};
 
 /* The transaction that the sink is being fed. */
 static bool ticket_open = false;
@@ -54,8 +57,6 @@ ev_delivery_record_init(void)
 										   "eventuate records in flight",
 										   ALLOCSET_DEFAULT_SIZES);
 	records.context = record_context;
-	for (int i = 0; i < lengthof(kept_messages); i++)
-		kept_messages[i].context = record_context;
 }
 
 /*
@@ -153,9 +154,16 @@ ev_delivery_copy_record(const EvSpooled *message)
 	return record;
 }
 
+/* What a record takes without its message; that is behind it. */
+static size_t
+record_size(const EvRecord *record)
+{
+	return offsetof(EvRecord, id) + strlen(record->id) + 1;
+}
+
 /* What a message takes in one piece. */
 static size_t
-kept_size(const EvMessage *message)
+message_size(const EvMessage *message)
 {
 	size_t		size = sizeof(EvMessage) + sizeof(EvHeader) * message->header_count +
 	strlen(message->topic) + 1 + message->key_length + message->value_length;
@@ -178,35 +186,14 @@ keep_bytes(char **end, const char *bytes, size_t length)
 	return copy;
 }
 
-/* The smallest pieces that are large enough; NULL: there are none. */
-static EvPool *
-pool_for(size_t size)
+/* The message is copied to "kept", and behind it. */
+static void
+copy_message(EvMessage *kept, const EvMessage *message)
 {
-	for (int i = 0; i < lengthof(kept_messages); i++)
-	{
-		if (size <= kept_messages[i].size)
-			return &kept_messages[i];
-	}
-	return NULL;
-}
+	EvHeader   *headers = (EvHeader *) (kept + 1);
+	char	   *end = (char *) (headers + message->header_count);
 
-/* From now on the record has its message, in one piece. */
-void
-ev_delivery_keep(EvRecord *record, const EvMessage *message)
-{
-	size_t		size = kept_size(message);
-	EvMessage  *kept;
-	EvHeader   *headers;
-	char	   *end;
-
-	Assert(record->kept == NULL);
-	record->kept_pool = pool_for(size);
-	kept = record->kept_pool != NULL ? ev_pool_get(record->kept_pool) :
-		MemoryContextAllocHuge(record_context, size);
-	headers = (EvHeader *) (kept + 1);
-	end = (char *) (headers + message->header_count);
 	*kept = *message;
-	kept->id = record->id;
 	kept->topic = keep_bytes(&end, message->topic, strlen(message->topic) + 1);
 	kept->key = keep_bytes(&end, message->key, message->key_length);
 	kept->value = keep_bytes(&end, message->value, message->value_length);
@@ -219,17 +206,44 @@ ev_delivery_keep(EvRecord *record, const EvMessage *message)
 		headers[i].value = keep_bytes(&end, header->value, header->value_length);
 		headers[i].value_length = header->value_length;
 	}
-	record->kept = kept;
+}
+
+/*
+ * The next copies are likely to be behind this one, where nothing was touched
+ * for long.
+ */
+static void
+ask_for(const char *memory)
+{
+	for (int at = 0; at < ASKED_FOR; at += LINE)
+		ev_prefetch(memory + at);
+}
+
+/*
+ * A copy of a record that has its message, both in one piece of the context.
+ * ev_delivery_free_record() frees it, or whoever resets the context.
+ */
+EvRecord *
+ev_delivery_keep(MemoryContext context, const EvRecord *record,
+				 const EvMessage *message)
+{
+	size_t		size = MAXALIGN(record_size(record));
+	size_t		all = size + message_size(message);
+	EvRecord   *copy = MemoryContextAllocHuge(context, all);
+
+	ask_for((char *) copy + 2 * all);
+	memcpy(copy, record, record_size(record));
+	copy->pooled = false;
+	copy->kept = (EvMessage *) ((char *) copy + size);
+	copy_message(copy->kept, message);
+	copy->kept->id = copy->id;
+	return copy;
 }
 
 /* A record, and its message if it has it. */
 void
 ev_delivery_free_record(EvRecord *record)
 {
-	if (record->kept != NULL && record->kept_pool != NULL)
-		ev_pool_put(record->kept_pool, record->kept);
-	else if (record->kept != NULL)
-		pfree(record->kept);
 	if (record->pooled)
 		ev_pool_put(&records, record);
 	else
@@ -288,8 +302,7 @@ ev_delivery_start_at(const EvPosition *from)
 EvSpooled
 ev_delivery_with_record(EvRecord *record, const EvMessage *message)
 {
-	EvSpooled	spooled = {record, offsetof(EvRecord, id) + strlen(record->id) + 1,
-	*message, NULL, NULL};
+	EvSpooled	spooled = {record, record_size(record), *message, NULL, NULL};
 
 	return spooled;
 }

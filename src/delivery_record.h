@@ -32,10 +32,10 @@ typedef struct EvRecord
 	dlist_node	node;			/* while it is in the producer */
 	EvTicket	ticket;
 	EvMessage  *kept;			/* in a batch: what was sent */
+	uint32		place;			/* in the batch */
 	EvTrial		trial;
 	bool		suspect;		/* was refused, perhaps for another's sake */
 	bool		pooled;			/* is it of a pool? */
-	EvPool	   *kept_pool;		/* that kept is of; NULL: of none */
 	EvInstant	handed_at;		/* since when it is in the producer */
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */
@@ -56,7 +56,9 @@ extern EvRecord *ev_delivery_make_record(const EvOrigin *origin,
 extern EvRecord *ev_delivery_copy_record(const EvSpooled *message);
 extern EvSpooled ev_delivery_with_record(EvRecord *record,
 										 const EvMessage *message);
-extern void ev_delivery_keep(EvRecord *record, const EvMessage *message);
+extern EvRecord *ev_delivery_keep(MemoryContext context,
+								  const EvRecord *record,
+								  const EvMessage *message);
 extern void ev_delivery_free_record(EvRecord *record);
 extern EvPosition ev_delivery_position_of(const EvRecord *record);
 extern EvPosition ev_delivery_whole(void);

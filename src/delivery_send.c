@@ -25,6 +25,7 @@
 #include "delivery_verdict.h"
 #include "lineup.h"
 #include "producer.h"
+#include "producer_tally.h"
 #include "refusal.h"
 #include "worker.h"
 
@@ -37,9 +38,13 @@ static uint64 sent = 0;
 static uint64 acknowledged = 0;
 static uint64 acknowledged_bytes = 0;
 
-/* Records that the producer has, the oldest first; how many it may have. */
+/*
+ * Records that the producer has got, and of which it has told the end.  Without
+ * batches those that it has, the oldest first.  How many it may have.
+ */
+static uint64 handed = 0;
+static uint64 reported = 0;
 static dlist_head producer_records = DLIST_STATIC_INIT(producer_records);
-static uint64 in_producer = 0;
 static uint64 limit = PG_UINT64_MAX;
 
 /* When delivery reports were last looked for, which is all the time. */
@@ -53,6 +58,13 @@ void
 ev_delivery_send_init(void (*wait) (long timeout_ms))
 {
 	wait_for_room = wait;
+}
+
+/* Records that the producer has. */
+static uint64
+in_producer(void)
+{
+	return handed - reported - ev_producer_stored();
 }
 
 /* Nothing is sent for a while: what was sent need not wait for more. */
@@ -74,7 +86,7 @@ ev_delivery_push(void)
 bool
 ev_delivery_answered(void)
 {
-	return in_producer == 0 || ev_batch_on();
+	return in_producer() == 0 || ev_batch_on();
 }
 
 /* Takes delivery reports for so many ms, or not so long; may end the process. */
@@ -96,14 +108,14 @@ ev_delivery_wait(void)
 bool
 ev_delivery_room(void)
 {
-	return !trying_alone && in_producer < limit;
+	return !trying_alone && in_producer() < limit;
 }
 
 /* Has the producer nothing? */
 bool
 ev_delivery_producer_empty(void)
 {
-	return in_producer == 0;
+	return in_producer() == 0;
 }
 
 /* Is a suspect being tried? */
@@ -111,6 +123,13 @@ bool
 ev_delivery_trying(void)
 {
 	return trying_alone;
+}
+
+/* The producer has nothing, and so no suspect. */
+void
+ev_delivery_nothing_tried(void)
+{
+	trying_alone = false;
 }
 
 /* How many records the producer may have, or a batch. */
@@ -127,25 +146,14 @@ ev_delivery_begin_small(void)
 	limit = 1;
 }
 
-/*
- * Hands a record to the producer; false: there is no room, and the record
- * stays the caller's.
- */
-bool
-ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
+/* See ev_delivery_hand_over(). */
+static bool
+hand_over(EvRecord *record, const EvMessage *message)
 {
 	const char *error_name;
 	const char *error;
 	EvSendResult result;
 
-	if (ev_batch_on())
-	{
-		if (!ev_batch_takes(limit) || !ev_batch_join())
-			return false;
-		if (record->kept == NULL)
-			ev_delivery_keep(record, message);
-		message = record->kept;
-	}
 	result = ev_producer_send(message, (uint64) (uintptr_t) record,
 							  &error_name, &error);
 	if (result == EV_SEND_FULL)
@@ -162,14 +170,46 @@ ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
 	}
 	else
 	{
-		in_producer++;
-		record->handed_at = polled_at;
-		dlist_push_tail(&producer_records, &record->node);
+		handed++;
 		trying_alone |= record->trial == EV_TRIAL_ALONE;
 		if (ev_batch_on())
 			ev_delivery_batch_sent(record);
+		else
+		{
+			record->handed_at = polled_at;
+			dlist_push_tail(&producer_records, &record->node);
+		}
 	}
 	return true;
+}
+
+/* The batch has a copy, and with it the message. */
+static bool
+hand_over_to_batch(EvRecord *record, const EvMessage *message)
+{
+	EvRecord   *member;
+
+	if (!ev_batch_takes(limit) || !ev_batch_join())
+		return false;
+	member = ev_delivery_batch_keep(record, message);
+	if (!hand_over(member, member->kept))
+	{
+		ev_delivery_free_record(member);
+		return false;
+	}
+	ev_delivery_free_record(record);
+	return true;
+}
+
+/*
+ * Hands a record to the producer; false: there is no room, and the record
+ * stays the caller's.
+ */
+bool
+ev_delivery_hand_over(EvRecord *record, const EvMessage *message)
+{
+	return ev_batch_on() ? hand_over_to_batch(record, message) :
+		hand_over(record, message);
 }
 
 /* After a refusal ever more is sent at a time, as long as Kafka takes it. */
@@ -187,14 +227,10 @@ raise_limit(void)
 	}
 }
 
-/* Kafka has it, for good. */
+/* Kafka has it, for good: what that says of its topic. */
 void
-ev_delivery_acknowledge(EvRecord *record, const char *topic, size_t bytes)
+ev_delivery_accepted(const EvRecord *record, const char *topic)
 {
-	acknowledged++;
-	acknowledged_bytes += bytes;
-	if (limit != PG_UINT64_MAX)
-		raise_limit();
 	if (record->trial == EV_TRIAL_TOPIC)
 	{
 		EvSpool    *held = ev_refusal_release(topic);
@@ -204,6 +240,23 @@ ev_delivery_acknowledge(EvRecord *record, const char *topic, size_t bytes)
 	}
 	if (ev_refusal_any())
 		ev_refusal_accepted(topic);
+}
+
+/* Kafka has so many more records, of so many bytes, for good. */
+void
+ev_delivery_acknowledged_more(uint64 count, size_t bytes)
+{
+	acknowledged += count;
+	acknowledged_bytes += bytes;
+	while (limit != PG_UINT64_MAX && count-- > 0)
+		raise_limit();
+}
+
+static void
+acknowledge(EvRecord *record, const char *topic, size_t bytes)
+{
+	ev_delivery_acknowledged_more(1, bytes);
+	ev_delivery_accepted(record, topic);
 	ev_delivery_done(record->ticket);
 	ev_delivery_free_record(record);
 }
@@ -216,21 +269,20 @@ take_report(const EvDelivery *delivery)
 	EvMessage	message = {0};
 	EvSpooled	refused;
 
-	in_producer--;
-	dlist_delete(&record->node);
+	reported++;
 	if (record->trial == EV_TRIAL_ALONE)
 		trying_alone = false;
+	if (ev_batch_on())
+		ev_delivery_batch_failed(record);
+	else
+		dlist_delete(&record->node);
 	if (delivery->delivered)
 	{
-		if (ev_batch_on())
-			ev_delivery_batch_stored(record);
-		else
-			ev_delivery_acknowledge(record, delivery->topic,
-									delivery->key_length + delivery->value_length);
+		Assert(!ev_batch_on());
+		acknowledge(record, delivery->topic,
+					delivery->key_length + delivery->value_length);
 		return;
 	}
-	if (ev_batch_on())
-		ev_batch_break();
 	message.id = record->id;
 	message.topic = delivery->topic;
 	message.key = delivery->key;

@@ -19,8 +19,9 @@ extern bool ev_delivery_producer_empty(void);
 extern bool ev_delivery_trying(void);
 extern uint64 ev_delivery_limit(void);
 extern void ev_delivery_begin_small(void);
-extern void ev_delivery_acknowledge(EvRecord *record, const char *topic,
-									size_t bytes);
+extern void ev_delivery_nothing_tried(void);
+extern void ev_delivery_accepted(const EvRecord *record, const char *topic);
+extern void ev_delivery_acknowledged_more(uint64 count, size_t bytes);
 extern void ev_delivery_poll(void);
 extern uint64 ev_delivery_acknowledged_bytes(void);
 

@@ -5,16 +5,18 @@
  *
  * This file owns the one producer that a publisher process has.  librdkafka
  * works in threads of its own, which must never touch PostgreSQL: they block
- * all signals, there are no callbacks (but see producer_refusal.c), and
- * everything they have to say comes as an event, which we fetch on the main
- * thread (producer_events.c).  A pipe becomes readable when there are events;
- * nothing here waits but ev_producer_push(), for 1 ms.
+ * all signals, there are no callbacks (but see producer_refusal.c and
+ * producer_tally.c), and everything they have to say comes as an event, which
+ * we fetch on the main thread (producer_events.c).  A pipe becomes readable
+ * when there are events; nothing here waits but ev_producer_push(), for 1 ms.
  *
  * What it promises: a record for which ev_producer_send() said QUEUED gets
  * exactly one delivery report, unless the producer turns fatal or is closed
- * before; records of one partition are stored in the order in which they were
- * sent; a report with delivered = false is Kafka's last word on the record,
- * unless it is undecided: then it should be sent again, and may come twice.
+ * before; with transactions it gets none if it is stored, and is counted
+ * (producer_tally.c).  Records of one partition are stored in the order in
+ * which they were sent.  A report with delivered = false is Kafka's last word
+ * on the record, unless it is undecided: then it should be sent again, and may
+ * come twice.
  *
  * After a restart of the process there is a new producer with nothing in it.
  * What the old one had not yet reported is still in the WAL.
@@ -38,6 +40,7 @@
 #include "producer.h"
 #include "producer_events.h"
 #include "producer_refusal.h"
+#include "producer_tally.h"
 #include "producer_transaction.h"
 #include "producer_watch.h"
 
@@ -57,7 +60,7 @@ static HTAB *topics = NULL;
 static const Topic *newest_topic = NULL;	/* of the last record; NULL: none */
 static int	wake_pipe[2] = {-1, -1};
 
-/* With transactions senders keep what they have sent, until the report. */
+/* With transactions senders keep what they have sent, until these end. */
 static int	message_flags = RD_KAFKA_MSG_F_COPY;
 
 /* Is linger.ms what we have set ourselves? */
@@ -154,6 +157,8 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 	reader_conf = has_transactions(conf) ? rd_kafka_conf_dup(conf) : NULL;
 	if (reader_conf == NULL)
 		ev_producer_refusal_watch(conf, wake_pipe[1]);
+	else if (!ev_producer_tally_watch(conf))
+		elog(ERROR, "librdkafka does not take what counts reports");
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
 							 RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
 	rk = new_producer(conf, text, sizeof(text));
@@ -164,10 +169,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 		 * destroying it would free again: it stays.
 		 */
 		if (reader_conf != NULL)
-		{
-			rd_kafka_conf_destroy(conf);
 			rd_kafka_conf_destroy(reader_conf);
-		}
 		close_pipe();
 		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__INVALID_ARG)
 			ereport(ERROR,

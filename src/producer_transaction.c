@@ -38,6 +38,7 @@
 #include "producer.h"
 #include "producer_position.h"
 #include "producer_transaction.h"
+#include "producer_watch.h"
 
 /* In ms, before what Kafka had no time for is tried again. */
 #define RETRY_PAUSE 10
@@ -200,8 +201,8 @@ is_sound(Outcome *outcome)
 }
 
 /*
- * The records are awaited, and no others to go with them; the main thread has
- * looked at each report by then.  It knows better than librdkafka, which
+ * The records are awaited, and no others to go with them; by then each report
+ * has been looked at (producer_tally.c).  We know better than librdkafka, which
  * takes for stored what a broker only says it has already.
  */
 static void
@@ -409,7 +410,7 @@ ev_producer_commit(const EvStoredPosition *position)
 /*
  * May the transaction be committed?  Not if one of its records is not there, or
  * nobody knows: to be said while its delivery report is looked at, and before
- * the first record of the next one.
+ * the first record of the next one.  Any thread may say so.
  */
 void
 ev_producer_set_sound(bool sound)
@@ -439,6 +440,8 @@ ev_producer_transaction_state(void)
 		pthread_mutex_lock(&shared.mutex);
 		seen = shared.state;
 		pthread_mutex_unlock(&shared.mutex);
+		if (seen == EV_TRANSACTION_OPEN)
+			ev_producer_watch_up();
 	}
 	return seen;
 }

@@ -23,6 +23,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -39,6 +43,10 @@
 
 /* How long, in ms, what is published is waited for before leaving. */
 #define FINISH_GRACE 1000
+
+/* In bytes: freed memory that is kept, and what is worth a mapping of its own. */
+#define KEPT_MEMORY (32 * 1024 * 1024)
+#define LARGE_PIECE (4 * 1024 * 1024)
 
 /* How many records are read before the rest of the loop has its turn. */
 #define READ_BATCH 512
@@ -136,10 +144,26 @@ publish(void)
 	}
 }
 
+/*
+ * Under load librdkafka takes and frees megabytes many times a second.  What of
+ * that is at the end of the heap glibc gives back at once, and takes it again,
+ * empty, a page at a time.
+ */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	/* To set one ends glibc's care for the other. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
+#endif
+}
+
 /* Entry point. */
 void
 ev_publisher_main(Datum main_arg)
 {
+	keep_memory();
 	ev_publisher.database = ev_worker_start();
 	before_shmem_exit(release_slot, (Datum) 0);
 	ev_worker_before_leaving(save_before_leaving);
