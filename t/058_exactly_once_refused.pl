@@ -7,8 +7,9 @@ use warnings;
 use lib 't';
 use Eventuate;
 
-my $kafka = real_kafka();
+my $kafka = real_kafka(conf => "auto.create.topics.enable=false\n");
 my $node = new_node('main', kafka => $kafka, restart_after_crash => 1,
+	properties => 'topic.metadata.propagation.max.ms=100 topic.metadata.refresh.interval.ms=500',
 	conf => "eventuate.exactly_once = on\neventuate.refusal_grace = 2s\n");
 $kafka->create_topic('small', 1, 'max.message.bytes=2000');
 wait_for_state($node, 'postgres', 'streaming');
@@ -46,6 +47,16 @@ $kafka->alter('--entity-type', 'topics', '--entity-name', 'small', '--add-config
 $node->safe_psql('postgres', q{SELECT eventuate_retry(id, value => '{"payload":"503"}') FROM eventuate.dead_letter WHERE error = 'MSG_SIZE_TOO_LARGE' ORDER BY id LIMIT 1});
 wait_caught_up($node);
 is((numbers('small'))[-1], 503, 'a letter is sent again');
+
+# A topic that Kafka does not know yet.
+$node->safe_psql('postgres', q{ALTER SYSTEM SET eventuate.refusal_grace = '1h'});
+$node->reload;
+$node->safe_psql('postgres', q{SELECT eventuate_send('late', '1', 'k'), eventuate_send('small', '504', 'k')});
+wait_for_query($node, 'postgres', q{SELECT last_error LIKE '%does not know topic "late"%' FROM pg_stat_eventuate});
+$kafka->create_topic('late', 1);
+wait_caught_up($node);
+is_deeply([ numbers('late'), (numbers('small'))[-1] ], [ 1, 504 ], 'what waits for a topic arrives when the topic comes');
+wait_for_query($node, 'postgres', 'SELECT last_error IS NULL FROM pg_stat_eventuate');
 
 done_testing();
 
