@@ -27,7 +27,10 @@
 
 /* In ms: how long a nap is, at least and at most. */
 #define NAP 2
-#define LONG_NAP 20
+#define LONG_NAP 30
+
+/* In ms: how long a nap may be for the sake of what Kafka has not answered. */
+#define PATIENCE 20
 
 /* Over so many rounds: what comes behind a stall is soon over. */
 #define SMOOTHED 8
@@ -100,7 +103,7 @@ nap(int ms)
 
 	stay_deaf(ms);
 	while (!ev_delivery_answered() &&
-		   !ev_instant_passed(began_at, ev_instant_now(), LONG_NAP))
+		   !ev_instant_passed(began_at, ev_instant_now(), PATIENCE))
 		stay_deaf(NAP);
 }
 
@@ -109,7 +112,7 @@ nap(int ms)
  * nap each partition gets a request, which costs us and Kafka as much as a
  * hundred records, and a slow machine that makes many of them stays slow.  So
  * the nap grows with the rate, and faster than that: it is the shortest up to 4
- * messages a ms, where nobody should wait yet, and the longest from 9 on.
+ * messages a ms, where nobody should wait yet, and the longest from 10 on.
  */
 static int
 nap_for(uint64 news, EvInstant took)
