@@ -94,7 +94,7 @@ ev_batch_join(void)
 	return joined && ev_producer_transaction_state() == EV_TRANSACTION_OPEN;
 }
 
-/* A record of so many bytes was sent. */
+/* A record was sent, which takes so many bytes with its headers. */
 void
 ev_batch_add(size_t bytes)
 {

@@ -4,8 +4,8 @@
  *	  From decoded message to acknowledged record.
  *
  * Here decoder and producer meet: messages come in through a sink, go to the
- * producer with the ticket of their transaction, and delivery reports free
- * the tickets.  The window of open tickets answers the one question that
+ * producer with the ticket of their transaction, and delivery reports, or the
+ * commits of batches, free the tickets.  The window of open tickets answers the one question that
  * counts, which position is safe to confirm.
  *
  * Promises: a transaction that Kafka has not acknowledged whole is never

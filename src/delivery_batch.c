@@ -89,17 +89,15 @@ make_room(void)
 void
 ev_delivery_batch_sent(EvRecord *record)
 {
-	size_t		size = record->kept->key_length + record->kept->value_length;
-
 	make_room();
 	record->place = count;
 	members[count].ticket = record->ticket;
 	members[count].record = record;
 	count++;
-	bytes += size;
+	bytes += record->kept->key_length + record->kept->value_length;
 	behind_newest = ev_delivery_position_of(record);
 	behind_newest.rows++;
-	ev_batch_add(size);
+	ev_batch_add(ev_delivery_size(record->kept));
 }
 
 /* Kafka has not stored it: from now on it is none of the batch. */

@@ -24,6 +24,7 @@
 #include "delivery.h"
 #include "delivery_record.h"
 #include "inflight.h"
+#include "pool.h"
 
 /* Records with an id no longer than this are all of one size. */
 #define USUAL_ID 47
@@ -161,9 +162,9 @@ record_size(const EvRecord *record)
 	return offsetof(EvRecord, id) + strlen(record->id) + 1;
 }
 
-/* What a message takes in one piece. */
-static size_t
-message_size(const EvMessage *message)
+/* What a message takes in one piece, in bytes. */
+size_t
+ev_delivery_size(const EvMessage *message)
 {
 	size_t		size = sizeof(EvMessage) + sizeof(EvHeader) * message->header_count +
 	strlen(message->topic) + 1 + message->key_length + message->value_length;
@@ -213,10 +214,10 @@ copy_message(EvMessage *kept, const EvMessage *message)
  * for long.
  */
 static void
-ask_for(const char *memory)
+ask_for(uintptr_t memory)
 {
 	for (int at = 0; at < ASKED_FOR; at += LINE)
-		ev_prefetch(memory + at);
+		ev_prefetch((void *) (memory + at));
 }
 
 /*
@@ -228,10 +229,10 @@ ev_delivery_keep(MemoryContext context, const EvRecord *record,
 				 const EvMessage *message)
 {
 	size_t		size = MAXALIGN(record_size(record));
-	size_t		all = size + message_size(message);
+	size_t		all = size + ev_delivery_size(message);
 	EvRecord   *copy = MemoryContextAllocHuge(context, all);
 
-	ask_for((char *) copy + 2 * all);
+	ask_for((uintptr_t) copy + 2 * all);
 	memcpy(copy, record, record_size(record));
 	copy->pooled = false;
 	copy->kept = (EvMessage *) ((char *) copy + size);

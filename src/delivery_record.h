@@ -11,7 +11,6 @@
 #include "lib/ilist.h"
 
 #include "inflight.h"
-#include "pool.h"
 #include "position.h"
 #include "spool.h"
 
@@ -29,14 +28,14 @@ typedef enum EvTrial
  */
 typedef struct EvRecord
 {
-	dlist_node	node;			/* while it is in the producer */
+	dlist_node	node;			/* in the producer, but for batches */
 	EvTicket	ticket;
 	EvMessage  *kept;			/* in a batch: what was sent */
 	uint32		place;			/* in the batch */
 	EvTrial		trial;
 	bool		suspect;		/* was refused, perhaps for another's sake */
 	bool		pooled;			/* is it of a pool? */
-	EvInstant	handed_at;		/* since when it is in the producer */
+	EvInstant	handed_at;		/* since when; but for batches */
 	EvOrigin	origin;
 	uint64		number;			/* in the order of decoding */
 	int64		position;		/* of the message in its transaction */
@@ -59,6 +58,7 @@ extern EvSpooled ev_delivery_with_record(EvRecord *record,
 extern EvRecord *ev_delivery_keep(MemoryContext context,
 								  const EvRecord *record,
 								  const EvMessage *message);
+extern size_t ev_delivery_size(const EvMessage *message);
 extern void ev_delivery_free_record(EvRecord *record);
 extern EvPosition ev_delivery_position_of(const EvRecord *record);
 extern EvPosition ev_delivery_whole(void);

@@ -4,7 +4,7 @@
  *	  Records that the producer has.
  *
  * A record is handed to the producer, which has it until a delivery report says
- * what became of it.  How many it may have is limited after a refusal: first one,
+ * what became of it, or in a batch until it is counted as stored.  How many it may have is limited after a refusal: first one,
  * then ever more, so that refusals that come one upon the other cost little.  A
  * suspect is sent with nothing else beside it.
  *
@@ -194,7 +194,9 @@ hand_over_to_batch(EvRecord *record, const EvMessage *message)
 	member = ev_delivery_batch_keep(record, message);
 	if (!hand_over(member, member->kept))
 	{
+		/* There will be room when the batch has come to its end. */
 		ev_delivery_free_record(member);
+		ev_batch_close();
 		return false;
 	}
 	ev_delivery_free_record(record);

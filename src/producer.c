@@ -355,11 +355,21 @@ produce(const EvMessage *message, uint64 ticket)
 	return rd_kafka_last_error();
 }
 
+/* Nothing more can be sent for now, whatever it is. */
+static bool
+is_for_now(rd_kafka_resp_err_t error)
+{
+	/* The transaction is to be aborted; its report is on its way. */
+	return error == RD_KAFKA_RESP_ERR__STATE ||
+		error == RD_KAFKA_RESP_ERR__QUEUE_FULL || ev_producer_watch_fatal();
+}
+
 /*
  * Send a record.  REFUSED comes with Kafka's name of the error and the same
  * in words, which are constant.  FULL is also the answer while the report of a
- * refusal is on its way.  A producer that has turned fatal answers FULL for
- * ever: ask ev_producer_state().
+ * refusal is on its way, and in a transaction that can only be aborted.  A
+ * producer that has turned fatal answers FULL for ever: ask
+ * ev_producer_state().
  */
 EvSendResult
 ev_producer_send(const EvMessage *message, uint64 ticket,
@@ -372,7 +382,7 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 	result = produce(message, ticket);
 	if (likely(result == RD_KAFKA_RESP_ERR_NO_ERROR))
 		return EV_SEND_QUEUED;
-	if (result == RD_KAFKA_RESP_ERR__QUEUE_FULL || ev_producer_watch_fatal())
+	if (is_for_now(result))
 		return EV_SEND_FULL;
 
 	*error_name = rd_kafka_err2name(result);
@@ -442,5 +452,6 @@ ev_producer_poll(EvDeliveryCallback callback)
 	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
 		ev_producer_events_take(event, callback);
 
+	ev_producer_tally_poll();
 	ev_producer_watch_poll();
 }

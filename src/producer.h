@@ -14,7 +14,7 @@ struct rd_kafka_conf_s;
 
 typedef enum EvSendResult
 {
-	EV_SEND_QUEUED,				/* a delivery report will follow */
+	EV_SEND_QUEUED,				/* its delivery will be reported, or counted */
 	EV_SEND_FULL,				/* queue full: serve reports, then try again */
 	EV_SEND_REFUSED				/* Kafka will never take it */
 } EvSendResult;

@@ -28,6 +28,7 @@
 
 #include "producer_tally.h"
 #include "producer_transaction.h"
+#include "producer_watch.h"
 
 static pg_atomic_uint64 stored;
 
@@ -77,4 +78,17 @@ uint64
 ev_producer_stored(void)
 {
 	return pg_atomic_read_u64(&stored);
+}
+
+/* In the main thread: has Kafka answered since the last time? */
+void
+ev_producer_tally_poll(void)
+{
+	static uint64 seen = 0;
+	uint64		now = ev_producer_stored();
+
+	if (now == seen)
+		return;
+	seen = now;
+	ev_producer_watch_up();
 }

@@ -7,7 +7,7 @@
  * a commit that is polled aborts the process.  So they are made, one at a
  * time and without a limit, by a thread of our own.  The thread blocks all
  * signals and calls nothing of PostgreSQL's; it shares one struct with the
- * main thread, behind a mutex, and writes a byte into the producer's pipe when
+ * other threads, behind a mutex, and writes a byte into the producer's pipe when
  * it is done.  The main thread never waits for it.
  *
  * With a commit goes the position that it brings us to (producer_position.c).
@@ -38,7 +38,6 @@
 #include "producer.h"
 #include "producer_position.h"
 #include "producer_transaction.h"
-#include "producer_watch.h"
 
 /* In ms, before what Kafka had no time for is tried again. */
 #define RETRY_PAUSE 10
@@ -284,6 +283,24 @@ serve_requests(void *argument)
 }
 
 /* ---------------------------------------------------------------------
+ * In any thread, librdkafka's as well
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * May the transaction be committed?  Not if one of its records is not there, or
+ * nobody knows: to be said while its delivery report is looked at, and before
+ * the first record of the next one.
+ */
+void
+ev_producer_set_sound(bool sound)
+{
+	pthread_mutex_lock(&shared.mutex);
+	shared.sound = sound;
+	pthread_mutex_unlock(&shared.mutex);
+}
+
+/* ---------------------------------------------------------------------
  * In the main thread
  * ---------------------------------------------------------------------
  */
@@ -408,19 +425,6 @@ ev_producer_commit(const EvStoredPosition *position)
 }
 
 /*
- * May the transaction be committed?  Not if one of its records is not there, or
- * nobody knows: to be said while its delivery report is looked at, and before
- * the first record of the next one.  Any thread may say so.
- */
-void
-ev_producer_set_sound(bool sound)
-{
-	pthread_mutex_lock(&shared.mutex);
-	shared.sound = sound;
-	pthread_mutex_unlock(&shared.mutex);
-}
-
-/*
  * Nothing of what was sent counts; what is not reported yet will be, in any
  * way.  Nothing may be sent until it is done.
  */
@@ -440,8 +444,6 @@ ev_producer_transaction_state(void)
 		pthread_mutex_lock(&shared.mutex);
 		seen = shared.state;
 		pthread_mutex_unlock(&shared.mutex);
-		if (seen == EV_TRANSACTION_OPEN)
-			ev_producer_watch_up();
 	}
 	return seen;
 }

@@ -44,7 +44,10 @@
 /* How long, in ms, what is published is waited for before leaving. */
 #define FINISH_GRACE 1000
 
-/* In bytes: freed memory that is kept, and what is worth a mapping of its own. */
+/*
+ * In bytes: freed memory that is kept at the end of a heap, of which threads
+ * have their own, and what is worth a mapping of its own.
+ */
 #define KEPT_MEMORY (32 * 1024 * 1024)
 #define LARGE_PIECE (4 * 1024 * 1024)
 

@@ -48,6 +48,19 @@ $node->safe_psql('postgres', q{SELECT eventuate_retry(id, value => '{"payload":"
 wait_caught_up($node);
 is((numbers('small'))[-1], 503, 'a letter is sent again');
 
+# A refusal while many more are being sent, of which librdkafka takes none then.
+# A publisher that has been refused nothing sends as much as there is room for.
+$kafka->create_topic('stream', 1);
+$node->restart;
+wait_for_state($node, 'postgres', 'streaming');
+my $letters = $node->safe_psql('postgres', 'SELECT count(*) FROM eventuate.dead_letter');
+$node->safe_psql('postgres', qq{
+	SELECT CASE i WHEN 2000 THEN eventuate_send('small', repeat($large, 40), 'k') ELSE eventuate_send('stream', i::text, 'k') END
+	FROM generate_series(1, 50000) AS i});
+wait_caught_up($node);
+is_deeply([ numbers('stream') ], [ grep { $_ != 2000 } 1 .. 50000 ], 'whoever is sent meanwhile arrives, in order');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM eventuate.dead_letter') - $letters, 1, 'and is no dead letter');
+
 # A topic that Kafka does not know yet.
 $node->safe_psql('postgres', q{ALTER SYSTEM SET eventuate.refusal_grace = '1h'});
 $node->reload;
