@@ -70,7 +70,8 @@ foreach my $database (map { lc } @encodings)
 	$node->safe_psql($database, q{SELECT eventuate_resume()});
 	wait_for_state($node, $database, 'streaming');
 	$node->safe_psql($database, qq{SELECT eventuate_send('after_$database', 'x')});
-	is(scalar(wait_for_records($kafka, "after_$database", 1)), 1, "$database: messages flow afterwards");
+	# Twice if the publisher that was streaming was about to make another slot.
+	cmp_ok(scalar(wait_for_records($kafka, "after_$database", 1)), '>=', 1, "$database: messages flow afterwards");
 }
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP/, 'nothing has crashed');
 
