@@ -66,12 +66,15 @@ foreach my $database (map { lc } @encodings)
 	my %refused = map { $_ => 1 } $refused =~ /ERROR:  (.*)/g;
 	is(join(', ', sort keys %refused), 'canceling statement due to statement timeout, timeout must not be negative', "$database: eventuate_wait() waits or refuses");
 
-	# Whatever was paused or skipped: what is sent now arrives.
+	# Whatever was paused or skipped: what is sent now arrives.  A publisher that
+	# has paused knows all that was asked for before; one that streams may be about
+	# to begin afresh.
+	$node->safe_psql($database, q{SELECT eventuate_pause()});
+	wait_for_state($node, $database, 'paused');
 	$node->safe_psql($database, q{SELECT eventuate_resume()});
 	wait_for_state($node, $database, 'streaming');
 	$node->safe_psql($database, qq{SELECT eventuate_send('after_$database', 'x')});
-	# Twice if the publisher that was streaming was about to make another slot.
-	cmp_ok(scalar(wait_for_records($kafka, "after_$database", 1)), '>=', 1, "$database: messages flow afterwards");
+	is(scalar(wait_for_records($kafka, "after_$database", 1)), 1, "$database: messages flow afterwards");
 }
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP/, 'nothing has crashed');
 
