@@ -5,8 +5,8 @@
  *
  * Here decoder and producer meet: messages come in through a sink, go to the
  * producer with the ticket of their transaction, and delivery reports, or the
- * commits of batches, free the tickets.  The window of open tickets answers the one question that
- * counts, which position is safe to confirm.
+ * commits of batches, free the tickets.  The window of open tickets answers the
+ * one question that counts, which position is safe to confirm.
  *
  * Promises: a transaction that Kafka has not acknowledged whole is never
  * behind the safe position.  When Kafka refuses a message for good, or a row

@@ -29,9 +29,8 @@
 /* Records with an id no longer than this are all of one size. */
 #define USUAL_ID 47
 
-/* What a processor's cache holds together, and how much memory is asked for. */
-#define LINE 64
-#define ASKED_FOR (16 * LINE)
+/* How much memory is asked for, in bytes, where the next copies will be. */
+#define ASKED_FOR 1024
 
 static EvInflight *window = NULL;
 static MemoryContext record_context = NULL;
@@ -210,17 +209,6 @@ copy_message(EvMessage *kept, const EvMessage *message)
 }
 
 /*
- * The next copies are likely to be behind this one, where nothing was touched
- * for long.
- */
-static void
-ask_for(uintptr_t memory)
-{
-	for (int at = 0; at < ASKED_FOR; at += LINE)
-		ev_prefetch((void *) (memory + at));
-}
-
-/*
  * A copy of a record that has its message, both in one piece of the context.
  * ev_delivery_free_record() frees it, or whoever resets the context.
  */
@@ -232,7 +220,11 @@ ev_delivery_keep(MemoryContext context, const EvRecord *record,
 	size_t		all = size + ev_delivery_size(message);
 	EvRecord   *copy = MemoryContextAllocHuge(context, all);
 
-	ask_for((uintptr_t) copy + 2 * all);
+	/*
+	 * They are likely to be behind this one, where nothing was touched for
+	 * long.
+	 */
+	ev_prefetch_bytes((uintptr_t) copy + 2 * all, ASKED_FOR);
 	memcpy(copy, record, record_size(record));
 	copy->pooled = false;
 	copy->kept = (EvMessage *) ((char *) copy + size);

@@ -74,6 +74,14 @@ typedef struct EvMessage
 #define ev_prefetch(address) ((void) 0)
 #endif
 
+/* The same for so many bytes; 64 are what a processor's cache holds together. */
+static inline void
+ev_prefetch_bytes(uintptr_t address, size_t size)
+{
+	for (size_t at = 0; at < size; at += 64)
+		ev_prefetch((void *) (address + at));
+}
+
 #ifndef FRONTEND
 /* A point in time as Kafka and Eventuate count it: ms since 1970. */
 static inline int64

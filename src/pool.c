@@ -19,9 +19,8 @@
 #include "eventuate.h"
 #include "pool.h"
 
-/* What a processor's cache holds together, and how much of a piece is asked for. */
-#define LINE 64
-#define ASKED_FOR (4 * LINE)
+/* How much of a piece is asked for, in bytes. */
+#define ASKED_FOR 256
 
 /* A piece, with whatever it holds; ev_pool_put() takes it back. */
 void *
@@ -33,8 +32,7 @@ ev_pool_get(EvPool *pool)
 	if (piece == NULL)
 		return MemoryContextAlloc(pool->context, pool->size);
 	pool->free = *(void **) piece;
-	for (Size at = 0; at < Min(pool->size, ASKED_FOR); at += LINE)
-		ev_prefetch((char *) pool->free + at);
+	ev_prefetch_bytes((uintptr_t) pool->free, Min(pool->size, ASKED_FOR));
 	return piece;
 }
 

@@ -7,8 +7,8 @@
  * a commit that is polled aborts the process.  So they are made, one at a
  * time and without a limit, by a thread of our own.  The thread blocks all
  * signals and calls nothing of PostgreSQL's; it shares one struct with the
- * other threads, behind a mutex, and writes a byte into the producer's pipe when
- * it is done.  The main thread never waits for it.
+ * other threads, behind a mutex, and writes a byte into the producer's pipe
+ * when it is done.  The main thread never waits for it.
  *
  * With a commit goes the position that it brings us to (producer_position.c).
  * It is read after the predecessor was fenced off: so none is read that is
