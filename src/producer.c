@@ -63,6 +63,9 @@ static int	wake_pipe[2] = {-1, -1};
 /* With transactions senders keep what they have sent, until these end. */
 static int	message_flags = RD_KAFKA_MSG_F_COPY;
 
+/* How often the pipe was found to be readable. */
+static uint64 wakes = 0;
+
 /* Is linger.ms what we have set ourselves? */
 static bool may_push = false;
 
@@ -424,9 +427,21 @@ static void
 drain_pipe(void)
 {
 	char		bytes[64];
+	ssize_t		count = read(wake_pipe[0], bytes, sizeof(bytes));
 
-	while (read(wake_pipe[0], bytes, sizeof(bytes)) == sizeof(bytes))
-		;
+	wakes += count > 0;
+	while (count == sizeof(bytes))
+		count = read(wake_pipe[0], bytes, sizeof(bytes));
+}
+
+/*
+ * How often ev_producer_poll() has found the fd readable: once it has, the fd
+ * wakes nobody anymore who waits for what that was.
+ */
+uint64
+ev_producer_wakes(void)
+{
+	return wakes;
 }
 
 /*

@@ -58,6 +58,7 @@ extern EvSendResult ev_producer_send(const EvMessage *message, uint64 ticket,
 extern void ev_producer_push(void);
 extern void ev_producer_recall(void);
 extern void ev_producer_poll(EvDeliveryCallback callback);
+extern uint64 ev_producer_wakes(void);
 extern EvKafkaState ev_producer_state(void);
 extern const char *ev_producer_error(void);
 extern const char *ev_producer_stuck(void);

@@ -221,13 +221,17 @@ ev_publisher_turn(void)
 
 /*
  * One turn for whoever has to wait in the middle of something, for no longer
- * than so many ms.
+ * than so many ms.  What the producer had to say just now may be what he waits
+ * for.
  */
 void
 ev_publisher_wait_turn_for(long timeout_ms)
 {
+	uint64		wakes = ev_producer_wakes();
+
 	ev_publisher_turn();
-	ev_worker_wait_for(timeout_ms);
+	if (ev_producer_wakes() == wakes)
+		ev_worker_wait_for(timeout_ms);
 	ev_publisher_turn();
 }
 

@@ -56,4 +56,28 @@ wait_until('another publisher', sub { publisher_pid($node) != $pid });
 wait_for_state($node, 'postgres', 'streaming');
 check_refusal('new', 2, '1', 'on a new partition with max.in.flight=1');
 
+# While the queue is full, and the publisher has more in hand.  A compacted topic
+# takes no record without a key.
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+$node->append_conf('postgresql.conf', "eventuate.kafka = 'bootstrap.servers=" . $kafka->brokers . "'\neventuate.queue_size = 1MB");
+$node->restart;
+wait_for_state($node, 'postgres', 'streaming');
+$kafka->create_topic('full', 1, 'cleanup.policy=compact');
+run(q{SELECT eventuate_produce('full', '0', 'k')});
+wait_caught_up($node);
+$kafka->freeze;
+run(q{SELECT eventuate_produce('full', i || repeat(' ', 600), CASE WHEN i > 1 THEN 'k' END) FROM generate_series(1, 3000) AS i});
+my $last = 0;
+wait_until('a full queue', sub {
+	$Eventuate::seen = stat_of($node, 'in_flight');
+	return 1 if $Eventuate::seen > 1000 && $Eventuate::seen == $last;
+	$last = $Eventuate::seen;
+	return 0;
+});
+cmp_ok($last, '<', 3000, 'the queue is full');
+$kafka->thaw;
+wait_caught_up($node);
+is_deeply([ map { $_->{value} + 0 } consume($kafka, 'full') ], [ 0, 2 .. 3000 ], 'nothing overtakes what was refused from a full queue');
+is(run("SELECT count(*) FROM eventuate.dead_letter WHERE topic = 'full'"), 1, 'which becomes a dead letter');
+
 done_testing();
