@@ -24,13 +24,13 @@ sub memory
 
 # Messages a second that clients send who do nothing else.  Each time they do
 # it is to another topic: the mock keeps 5 MB of a partition, and each client has
-# one.
+# one of its own; of 32 two would share one.
 my @topics;
 
 sub new_topic
 {
 	push @topics, 'load' . @topics;
-	$kafka->create_topic($topics[-1], 32);
+	$kafka->create_topic($topics[-1], 48);
 	return $topics[-1];
 }
 
