@@ -58,11 +58,13 @@ END
 # ---------------------------------------------------------------------
 
 # A Kafka and a server that publishes to it, warmed up.  Options are those of
-# new_node, kafka => further lines for the broker, and proxied => 1 for a way to
-# it that can be made longer.
+# new_node, kafka => further lines for the broker, proxied => 1 for a way to it
+# that can be made longer, and full => 1 where memory is to be full, see
+# fill_memory.
 sub bench_servers
 {
 	my ($name, %options) = @_;
+	our $full = delete $options{full};
 	my $kind = $ENV{KAFKA} || 'real';
 	my $proxied = delete $options{proxied};
 	my $kafka = $kind eq 'mock' ? mock_kafka() : Bench::Kafka->new(conf => delete $options{kafka}, proxied => $proxied);
@@ -78,6 +80,27 @@ sub bench_servers
 	wait_caught_up($node);
 	note("$name: $kind Kafka, " . join(', ', split /\n/, $settings . ($options{conf} // '')));
 	return ($kafka, $node);
+}
+
+# Fills memory that is free with pages of files without contents, which others
+# take as they need them: that is how a server looks that has run for a while.
+# What a virtual machine leaves free its host may take back, and to get it anew
+# costs a multiple of what is measured.
+sub fill_memory
+{
+	my $meminfo = slurp_file('/proc/meminfo');
+	my ($all, $free) = map { $meminfo =~ /^$_:\s+(\d+)/m } qw(MemTotal MemFree);
+	our @files;
+
+	@files = map { PostgreSQL::Test::Utils::tempdir() . "/memory$_" } 1, 2 unless @files;
+	return if $free < $all / 20;
+	my @readers = map {
+		open(my $file, '>>', $_) or die "could not write $_: $!";
+		truncate($file, $all * 1024 * 0.45) or die "could not write $_: $!";
+		IPC::Run::start([ 'cat', $_ ], '>', '/dev/null');
+	} @files;
+	$_->finish foreach @readers;
+	return;
 }
 
 # The server may load our own output plugin and those of peers as well.
@@ -321,6 +344,7 @@ sub compare
 	{
 		foreach my $name (@names)
 		{
+			fill_memory() if our $full;
 			my @figures = $code{$name}->($round);
 			diag("$bench, round $round, $name: " . join(' ', map { s/(\.\d\d)\d+/$1/r } @figures));
 			while (my ($figure, $value) = splice(@figures, 0, 2))

@@ -17,7 +17,7 @@ use Bench::Peers;
 
 my $rows = $ENV{ROWS} || 300_000;
 my $rounds = rounds(5);
-my ($kafka, $node) = bench_servers('drain');
+my ($kafka, $node) = bench_servers('drain', full => 1);
 
 $node->safe_psql('postgres', 'CREATE PUBLICATION bench FOR TABLE eventuate.message');
 foreach my $case ([ 'one row', 1 ], [ '1000 rows', 1000 ])

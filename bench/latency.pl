@@ -14,7 +14,7 @@ my $rate = $ENV{RATE} || 200;
 my $count = $ENV{COUNT} || 1000;
 my $beside = $ENV{BESIDE} // 4000;
 my $rounds = rounds(5);
-my ($kafka, $node) = bench_servers('latency');
+my ($kafka, $node) = bench_servers('latency', full => 1);
 my $background = send_script('beside');
 
 bench_topic($kafka, 'beside');

@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 
 my $seconds = $ENV{SECONDS_EACH} || 5;
 my $clients = $ENV{CLIENTS} || 16;
-my ($kafka, $node) = bench_servers('steady');
+my ($kafka, $node) = bench_servers('steady', full => 1);
 my $script = send_script('steady');
 
 bench_topic($kafka, 'steady');
