@@ -102,6 +102,34 @@ send_in_turn(EvRecord *record, const EvMessage *message)
 	}
 }
 
+/* Messages that were read, of the outbox that the last one is from. */
+static struct
+{
+	Oid			outbox;
+	uint64		messages;
+	TimestampTz time;			/* of the last one */
+}			seen = {InvalidOid};
+
+/* Shows these: not for each message by itself, since others look on. */
+static void
+show_seen(void)
+{
+	if (seen.messages == 0)
+		return;
+	ev_shared_outbox_count(seen.outbox, seen.messages, seen.time);
+	seen.messages = 0;
+}
+
+static void
+count_seen(const EvOrigin *origin)
+{
+	if (unlikely(origin->outbox != seen.outbox))
+		show_seen();
+	seen.outbox = origin->outbox;
+	seen.messages++;
+	seen.time = origin->commit_time;
+}
+
 static void
 take_message(const EvOrigin *origin, const EvMessage *message)
 {
@@ -114,7 +142,7 @@ take_message(const EvOrigin *origin, const EvMessage *message)
 	if (stamped.timestamp == 0 &&
 		ev_record_timestamp == EV_TIMESTAMP_COMMIT)
 		record->timestamp = stamped.timestamp = ev_epoch_ms(origin->commit_time);
-	ev_shared_outbox_count(origin->outbox, 1, origin->commit_time);
+	count_seen(origin);
 	send_in_turn(record, &stamped);
 
 	/* A refusal should be known before much is sent behind it. */
@@ -163,6 +191,7 @@ show_counters(void)
 	uint64		acknowledged_bytes = ev_delivery_acknowledged_bytes();
 	uint64		buried = ev_delivery_buried();
 
+	show_seen();
 	if (acknowledged != shown)
 		acknowledged_at = ev_instant_now();
 	SpinLockAcquire(&me->mutex);

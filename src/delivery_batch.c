@@ -30,6 +30,7 @@
 #include "delivery_letters.h"
 #include "delivery_send.h"
 #include "lineup.h"
+#include "producer.h"
 #include "refusal.h"
 
 /*
@@ -190,7 +191,7 @@ ev_delivery_batch_serve(void)
 	}
 	if (flushing || ev_batch_ripe(ev_instant_now(), ev_delivery_trying() ? 1 : ev_delivery_limit()))
 		ev_batch_close();
-	if (ev_batch_is_closed() &&
+	if (ev_batch_is_closed() && !ev_producer_holds() &&
 		(!ev_delivery_may_use_tables() || !ev_delivery_letters_wait()))
 	{
 		position = reached();

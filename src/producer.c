@@ -39,6 +39,7 @@
 #include "kafka_rules.h"
 #include "producer.h"
 #include "producer_events.h"
+#include "producer_group.h"
 #include "producer_refusal.h"
 #include "producer_tally.h"
 #include "producer_transaction.h"
@@ -188,6 +189,7 @@ ev_producer_open(struct rd_kafka_conf_s *conf, char **error)
 
 	ev_producer_watch_start(rk);
 	create_topics();
+	ev_producer_group_open(reader_conf != NULL, wake_pipe[1]);
 	if (reader_conf != NULL)
 	{
 		message_flags = 0;
@@ -282,11 +284,17 @@ find_topic(const char *name)
 	return topic;
 }
 
+static inline bool
+is_newest_topic(const char *name)
+{
+	return newest_topic != NULL && strcmp(newest_topic->name, name) == 0;
+}
+
 /* Sets newest_topic, which mostly is that already. */
 static rd_kafka_resp_err_t
 choose_topic(const char *name)
 {
-	if (likely(newest_topic != NULL && strcmp(newest_topic->name, name) == 0))
+	if (likely(is_newest_topic(name)))
 		return RD_KAFKA_RESP_ERR_NO_ERROR;
 	if (name[0] == '\0' || strlen(name) > EV_TOPIC_MAX_LENGTH)
 		return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
@@ -313,10 +321,9 @@ make_headers(const EvMessage *message)
 	return headers;
 }
 
-/* Hand over a record that has headers or a time of its own. */
+/* Hand over a record by itself; key and value are copied, but with transactions the value. */
 static rd_kafka_resp_err_t
-produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
-			  uint64 ticket)
+produce(rd_kafka_topic_t *topic, const EvMessage *message, uint64 ticket)
 {
 	rd_kafka_headers_t *headers = make_headers(message);
 	rd_kafka_resp_err_t error;
@@ -339,53 +346,35 @@ produce_whole(rd_kafka_topic_t *topic, const EvMessage *message,
 	return error;
 }
 
-/* Hand over a record; key and value are copied, but with transactions the value. */
-static rd_kafka_resp_err_t
-produce(const EvMessage *message, uint64 ticket)
-{
-	rd_kafka_resp_err_t error = choose_topic(message->topic);
-
-	if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return error;
-	if (message->header_count > 0 || message->timestamp != 0)
-		return produce_whole(newest_topic->handle, message, ticket);
-	if (rd_kafka_produce(newest_topic->handle, message->partition, message_flags,
-						 unconstify(char *, message->value),
-						 message->value_length,
-						 message->key, message->key_length,
-						 (void *) (uintptr_t) ticket) == 0)
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	return rd_kafka_last_error();
-}
-
-/* Nothing more can be sent for now, whatever it is. */
-static bool
-is_for_now(rd_kafka_resp_err_t error)
-{
-	/* The transaction is to be aborted; its report is on its way. */
-	return error == RD_KAFKA_RESP_ERR__STATE ||
-		error == RD_KAFKA_RESP_ERR__QUEUE_FULL || ev_producer_watch_fatal();
-}
-
 /*
  * Send a record.  REFUSED comes with Kafka's name of the error and the same
- * in words, which are constant.  FULL is also the answer while the report of a
- * refusal is on its way, and in a transaction that can only be aborted.  A
- * producer that has turned fatal answers FULL for ever: ask
- * ev_producer_state().
+ * in words, which are constant; a refusal may also be reported later.  FULL is
+ * also the answer while the report of a refusal is on its way, and in a
+ * transaction that can only be aborted.  A producer that has turned fatal
+ * answers FULL for ever: ask ev_producer_state().
  */
 EvSendResult
 ev_producer_send(const EvMessage *message, uint64 ticket,
 				 const char **error_name, const char **error)
 {
+	bool		in_group = ev_producer_group_takes(message);
 	rd_kafka_resp_err_t result;
 
 	if (unlikely(ev_producer_refusal_expected()))
 		return EV_SEND_FULL;
-	result = produce(message, ticket);
-	if (likely(result == RD_KAFKA_RESP_ERR_NO_ERROR))
+	/* What is of another topic goes first: its handle may be let go of. */
+	if (unlikely(!in_group || !is_newest_topic(message->topic)) &&
+		!ev_producer_group_flush())
+		return EV_SEND_FULL;
+	result = choose_topic(message->topic);
+	if (likely(result == RD_KAFKA_RESP_ERR_NO_ERROR && in_group))
+		return ev_producer_group_add(newest_topic->handle, message, ticket) ?
+			EV_SEND_QUEUED : EV_SEND_FULL;
+	if (result == RD_KAFKA_RESP_ERR_NO_ERROR)
+		result = produce(newest_topic->handle, message, ticket);
+	if (result == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return EV_SEND_QUEUED;
-	if (is_for_now(result))
+	if (ev_producer_is_for_now(result))
 		return EV_SEND_FULL;
 
 	*error_name = rd_kafka_err2name(result);
@@ -402,6 +391,7 @@ ev_producer_send(const EvMessage *message, uint64 ticket,
 void
 ev_producer_push(void)
 {
+	(void) ev_producer_group_flush();
 	if (may_push)
 		rd_kafka_flush(rk, 1);
 }
@@ -415,6 +405,7 @@ ev_producer_push(void)
 void
 ev_producer_recall(void)
 {
+	ev_producer_group_recall();
 	rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
@@ -457,6 +448,7 @@ ev_producer_poll(EvDeliveryCallback callback)
 
 	/* In this order: what comes after the last poll fills the pipe again. */
 	drain_pipe();
+	(void) ev_producer_group_flush();
 
 	/* What is refused is reported only then, so that nothing overtakes it. */
 	if (ev_producer_refusal_waits())
@@ -467,6 +459,7 @@ ev_producer_poll(EvDeliveryCallback callback)
 	while ((event = rd_kafka_queue_poll(events, 0)) != NULL)
 		ev_producer_events_take(event, callback);
 
+	ev_producer_group_report(callback);
 	ev_producer_tally_poll();
 	ev_producer_watch_poll();
 }

@@ -55,6 +55,7 @@ extern int	ev_producer_fd(void);
 extern EvSendResult ev_producer_send(const EvMessage *message, uint64 ticket,
 									 const char **error_name,
 									 const char **error);
+extern bool ev_producer_holds(void);
 extern void ev_producer_push(void);
 extern void ev_producer_recall(void);
 extern void ev_producer_poll(EvDeliveryCallback callback);

@@ -36,6 +36,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "producer.h"
+#include "producer_group.h"
 #include "producer_position.h"
 #include "producer_transaction.h"
 
@@ -414,13 +415,14 @@ ev_producer_join(void)
 }
 
 /*
- * Commits all that was sent, and the position unless it is NULL or invalid.
+ * Commits all that was sent, and librdkafka has taken, and the position unless it is NULL or invalid.
  * What is on its way goes without waiting for linger.ms.  Nothing may be sent
  * until it is done; delivery reports must be served meanwhile.
  */
 void
 ev_producer_commit(const EvStoredPosition *position)
 {
+	Assert(!ev_producer_holds());
 	ask(REQUEST_COMMIT, position);
 }
 
@@ -431,6 +433,7 @@ ev_producer_commit(const EvStoredPosition *position)
 void
 ev_producer_abort(void)
 {
+	ev_producer_group_recall();
 	ask(REQUEST_ABORT, NULL);
 }
 
