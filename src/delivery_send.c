@@ -4,9 +4,10 @@
  *	  Records that the producer has.
  *
  * A record is handed to the producer, which has it until a delivery report says
- * what became of it, or in a batch until it is counted as stored.  How many it may have is limited after a refusal: first one,
- * then ever more, so that refusals that come one upon the other cost little.  A
- * suspect is sent with nothing else beside it.
+ * what became of it, or in a batch until it is counted as stored.  How many it
+ * may have is limited after a refusal: first one, then ever more, so that
+ * refusals that come one upon the other cost little.  A suspect is sent with
+ * nothing else beside it.
  *
  * A restart finds the producer empty.
  *

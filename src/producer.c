@@ -321,7 +321,10 @@ make_headers(const EvMessage *message)
 	return headers;
 }
 
-/* Hand over a record by itself; key and value are copied, but with transactions the value. */
+/*
+ * Hand over a record by itself; key and value are copied, but with transactions
+ * the value.
+ */
 static rd_kafka_resp_err_t
 produce(rd_kafka_topic_t *topic, const EvMessage *message, uint64 ticket)
 {

@@ -25,18 +25,13 @@
 /* Delivery reports that are looked at together. */
 #define REPORTS_AT_ONCE 32
 
-/* What of a failed record is needed to send it once more, and why it failed. */
+/* Headers, which are needed to send a failed record once more. */
 static void
-describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
+describe_headers(EvDelivery *delivery, const rd_kafka_message_t *record)
 {
 	rd_kafka_headers_t *headers;
 	EvHeader   *copies;
 
-	delivery->undecided = record->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-		record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-	/* rd_kafka_message_errstr() would return the record's value. */
-	delivery->error_name = rd_kafka_err2name(record->err);
-	delivery->error = rd_kafka_err2str(record->err);
 	if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
 	delivery->header_count = rd_kafka_header_cnt(headers);
@@ -50,6 +45,31 @@ describe_failure(EvDelivery *delivery, const rd_kafka_message_t *record)
 		copies[i].value = value;
 	}
 	delivery->headers = copies;
+}
+
+/*
+ * Describes a record, all zero before, but for its headers; if it was not
+ * stored, why.
+ */
+void
+ev_producer_events_describe(EvDelivery *delivery,
+							const rd_kafka_message_t *record, bool stored)
+{
+	delivery->ticket = (uint64) (uintptr_t) record->_private;
+	delivery->delivered = stored && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+	delivery->topic = rd_kafka_topic_name(record->rkt);
+	delivery->partition = record->partition;
+	delivery->key = record->key;
+	delivery->key_length = record->key_len;
+	delivery->value = record->payload;
+	delivery->value_length = record->len;
+	if (delivery->delivered)
+		return;
+	delivery->undecided = record->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+		record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+	/* rd_kafka_message_errstr() would return the record's value. */
+	delivery->error_name = rd_kafka_err2name(record->err);
+	delivery->error = rd_kafka_err2str(record->err);
 }
 
 /*
@@ -68,16 +88,9 @@ serve_delivery(const rd_kafka_message_t *record, bool stored,
 		return;
 
 	ev_producer_refusal_reported(record->err);
-	delivery.ticket = (uint64) (uintptr_t) record->_private;
-	delivery.delivered = stored && record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-	delivery.topic = rd_kafka_topic_name(record->rkt);
-	delivery.partition = record->partition;
-	delivery.key = record->key;
-	delivery.key_length = record->key_len;
-	delivery.value = record->payload;
-	delivery.value_length = record->len;
+	ev_producer_events_describe(&delivery, record, stored);
 	if (!delivery.delivered)
-		describe_failure(&delivery, record);
+		describe_headers(&delivery, record);
 	callback(&delivery);
 }
 

@@ -22,6 +22,7 @@
 
 #include <unistd.h>
 
+#include "producer_events.h"
 #include "producer_group.h"
 #include "producer_refusal.h"
 #include "producer_watch.h"
@@ -84,7 +85,7 @@ copy(const void *bytes, size_t length)
 
 /*
  * Adds a record, whose key and value are copied unless senders keep them; false:
- * there is no room.
+ * there is no room.  What is of another topic was flushed before.
  */
 bool
 ev_producer_group_add(rd_kafka_topic_t *its_topic,
@@ -94,10 +95,13 @@ ev_producer_group_add(rd_kafka_topic_t *its_topic,
 	size_t		size = message->key_length + message->value_length;
 
 	Assert(ev_producer_group_takes(message));
-	if ((to_report || its_topic != topic || count == GROUP_SIZE ||
-		 copied + size > COPIES_SIZE) && !ev_producer_group_flush())
+	Assert(count == 0 || its_topic == topic);
+	if ((to_report || count == GROUP_SIZE || copied + size > COPIES_SIZE) &&
+		!ev_producer_group_flush())
 		return false;
 
+	if (count == 0)
+		copied = 0;
 	topic = its_topic;
 	record = &records[count++];
 	record->err = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -124,6 +128,8 @@ ev_producer_is_for_now(rd_kafka_resp_err_t error)
 static void
 want_report(void)
 {
+	if (to_report)
+		return;
 	to_report = true;
 	if (write(wake_fd, "g", 1) < 0)
 	{
@@ -166,8 +172,6 @@ ev_producer_group_flush(void)
 		count = 0;
 	else
 		keep_others();
-	if (count == 0)
-		copied = 0;
 	return count == 0;
 }
 
@@ -188,20 +192,13 @@ ev_producer_group_recall(void)
 }
 
 static void
-report(const rd_kafka_message_t *record, EvDeliveryCallback callback)
+report(rd_kafka_message_t *record, EvDeliveryCallback callback)
 {
 	EvDelivery	delivery = {0};
 
-	delivery.ticket = (uint64) (uintptr_t) record->_private;
-	delivery.topic = rd_kafka_topic_name(topic);
-	delivery.partition = EV_ANY_PARTITION;
-	delivery.key = record->key;
-	delivery.key_length = record->key_len;
-	delivery.value = record->payload;
-	delivery.value_length = record->len;
-	delivery.undecided = record->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE;
-	delivery.error_name = rd_kafka_err2name(record->err);
-	delivery.error = rd_kafka_err2str(record->err);
+	record->rkt = topic;
+	record->partition = EV_ANY_PARTITION;
+	ev_producer_events_describe(&delivery, record, false);
 	callback(&delivery);
 }
 
@@ -225,8 +222,6 @@ ev_producer_group_report(EvDeliveryCallback callback)
 	}
 	to_report = false;
 	count = kept;
-	if (count == 0)
-		copied = 0;
 }
 
 /* Is there anything that librdkafka has not taken? */

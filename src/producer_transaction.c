@@ -415,9 +415,10 @@ ev_producer_join(void)
 }
 
 /*
- * Commits all that was sent, and librdkafka has taken, and the position unless it is NULL or invalid.
- * What is on its way goes without waiting for linger.ms.  Nothing may be sent
- * until it is done; delivery reports must be served meanwhile.
+ * Commits all that was sent, which librdkafka must have taken, and the position
+ * unless it is NULL or invalid.  What is on its way goes without waiting for
+ * linger.ms.  Nothing may be sent until it is done; delivery reports must be
+ * served meanwhile.
  */
 void
 ev_producer_commit(const EvStoredPosition *position)
