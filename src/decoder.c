@@ -203,11 +203,10 @@ write_malformed(LogicalDecodingContext *ctx, const EvRow *row)
 	OutputPluginWrite(ctx, true);
 }
 
-/* The 64 bits of a recent transaction's xid. */
+/* The 64 bits of the xid of a transaction that began before "next" did. */
 static FullTransactionId
-full_xid(TransactionId xid)
+full_xid_before(TransactionId xid, FullTransactionId next)
 {
-	FullTransactionId next = ReadNextFullTransactionId();
 	uint32		epoch = EpochFromFullTransactionId(next);
 
 	if (xid > XidFromFullTransactionId(next))
@@ -215,17 +214,32 @@ full_xid(TransactionId xid)
 	return FullTransactionIdFromEpochAndXid(epoch, xid);
 }
 
+/* The 64 bits of a recent transaction's xid. */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	return full_xid_before(xid, ReadNextFullTransactionId());
+}
+
 /*
  * Was the row written by the transaction that its txid names?  If not it was
- * restored or copied from elsewhere and is not ours to publish.
+ * restored or copied from elsewhere and is not ours to publish.  What xid comes
+ * next is behind a lock, and looked up only where what it was before will not do.
  */
 static bool
 is_own_row(const EvRow *row, TransactionId xid)
 {
+	static FullTransactionId next = {0};
+
 	if (!FullTransactionIdIsValid(row->txid))
 		return true;
-	return XidFromFullTransactionId(row->txid) == xid &&
-		FullTransactionIdEquals(row->txid, full_xid(xid));
+	if (XidFromFullTransactionId(row->txid) != xid)
+		return false;
+	if (FullTransactionIdIsValid(next) &&
+		FullTransactionIdEquals(row->txid, full_xid_before(xid, next)))
+		return true;
+	next = ReadNextFullTransactionId();
+	return FullTransactionIdEquals(row->txid, full_xid_before(xid, next));
 }
 
 static void

@@ -251,13 +251,13 @@ ev_json_append_string(StringInfo out, const char *text, size_t length)
 }
 
 /*
- * How many bytes ev_json_append_string would append.
+ * How many bytes ev_json_append_escaped would append.
  */
 size_t
-ev_json_string_size(const char *text, size_t length)
+ev_json_escaped_size(const char *text, size_t length)
 {
 	const char *end = text + length;
-	size_t		size = length + 2;
+	size_t		size = length;
 
 	for (; end - text >= BLOCK_SIZE; text += BLOCK_SIZE)
 	{

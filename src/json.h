@@ -40,7 +40,7 @@ extern void ev_json_append_escaped(StringInfo out, const char *text,
 								   size_t length);
 extern void ev_json_append_string(StringInfo out, const char *text,
 								  size_t length);
-extern size_t ev_json_string_size(const char *text, size_t length);
+extern size_t ev_json_escaped_size(const char *text, size_t length);
 extern bool ev_json_scan_string(const char **at, const char *end,
 								EvSlice *inside);
 extern EvJsonError ev_json_read_string(const char **at, const char *end,

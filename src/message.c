@@ -25,8 +25,8 @@
 #include "json.h"
 #include "message.h"
 
-#define ENVELOPE_START "{\"payload\":"
-#define ENVELOPE_MIDDLE ",\"headers\":"
+#define ENVELOPE_START "{\"payload\":\""
+#define ENVELOPE_MIDDLE "\",\"headers\":"
 #define ENVELOPE_END "}"
 
 /*
@@ -40,13 +40,23 @@ ev_message_append_envelope(StringInfo out, const char *payload,
 						   size_t payload_length, const char *headers,
 						   size_t headers_length)
 {
+	size_t		rest = EV_LITERAL_LENGTH(ENVELOPE_MIDDLE) + headers_length +
+	EV_LITERAL_LENGTH(ENVELOPE_END);
+	char	   *end;
+
 	appendBinaryStringInfo(out, ENVELOPE_START,
 						   EV_LITERAL_LENGTH(ENVELOPE_START));
-	ev_json_append_string(out, payload, payload_length);
-	appendBinaryStringInfo(out, ENVELOPE_MIDDLE,
-						   EV_LITERAL_LENGTH(ENVELOPE_MIDDLE));
-	appendBinaryStringInfo(out, headers, headers_length);
-	appendBinaryStringInfo(out, ENVELOPE_END, EV_LITERAL_LENGTH(ENVELOPE_END));
+	ev_json_append_escaped(out, payload, payload_length);
+
+	/* At once, since this is done for every message. */
+	enlargeStringInfo(out, rest);
+	end = out->data + out->len;
+	memcpy(end, ENVELOPE_MIDDLE, EV_LITERAL_LENGTH(ENVELOPE_MIDDLE));
+	end += EV_LITERAL_LENGTH(ENVELOPE_MIDDLE);
+	memcpy(end, headers, headers_length);
+	end += headers_length;
+	memcpy(end, ENVELOPE_END, sizeof(ENVELOPE_END));
+	out->len += rest;
 }
 
 /*
@@ -57,7 +67,7 @@ ev_message_envelope_size(const char *payload, size_t payload_length,
 						 size_t headers_length)
 {
 	return EV_LITERAL_LENGTH(ENVELOPE_START) +
-		ev_json_string_size(payload, payload_length) +
+		ev_json_escaped_size(payload, payload_length) +
 		EV_LITERAL_LENGTH(ENVELOPE_MIDDLE) + headers_length +
 		EV_LITERAL_LENGTH(ENVELOPE_END);
 }

@@ -45,7 +45,7 @@ append_member(RowReader *reader, StringInfo out, const char *name,
 {
 	if (reader->reason != NULL || text == NULL)
 		return reader->reason == NULL;
-	if (out->len + strlen(name) + ev_json_string_size(text, length) + 8 >=
+	if (out->len + strlen(name) + ev_json_escaped_size(text, length) + 10 >=
 		MaxAllocSize)
 	{
 		reader->reason = "the event is too large";

@@ -65,6 +65,14 @@ give_id(RowReader *reader, EvHeaderText *headers)
 	headers->id_length = EV_ID_LENGTH;
 }
 
+/* Is it the one that the headers have, as it mostly is? */
+static bool
+is_id(const char *id, const EvHeaderText *headers)
+{
+	return id != NULL && strlen(id) == headers->id_length &&
+		memcmp(id, headers->id, headers->id_length) == 0;
+}
+
 /*
  * A row of Tram's table: key and value as the Eventuate CDC service makes
  * them.  The header ID counts, never the column.
@@ -120,6 +128,7 @@ ev_row_read_eventuate(RowReader *reader, EvMessage *message)
 	message->key = headers.partition_id ? headers.partition_id : headers.id;
 	message->key_length = headers.partition_id ?
 		headers.partition_id_length : headers.id_length;
-	message->id = pnstrdup(headers.id, headers.id_length);
+	if (!is_id(message->id, &headers))
+		message->id = ev_row_copy(headers.id, headers.id_length);
 	return true;
 }

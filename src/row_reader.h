@@ -24,10 +24,25 @@ typedef struct RowReader
 	const char *reason;
 } RowReader;
 
+/* Is there no such column, or no value in it? */
+static inline bool
+ev_row_is_null(const RowReader *reader, EvColumn column)
+{
+	AttrNumber	attnum = reader->outbox->columns[column];
+
+	return attnum == 0 || reader->nulls[attnum - 1];
+}
+
+/* What is in a column that is not null. */
+static inline Datum
+ev_row_value(const RowReader *reader, EvColumn column)
+{
+	return reader->values[reader->outbox->columns[column] - 1];
+}
+
 /* row_value.c */
-extern bool ev_row_is_null(const RowReader *reader, EvColumn column);
-extern Datum ev_row_value(const RowReader *reader, EvColumn column);
 extern const char *ev_row_text(RowReader *reader, EvColumn column, size_t *length);
+extern char *ev_row_copy(const char *text, size_t length);
 extern char *ev_row_cstring(RowReader *reader, EvColumn column);
 extern const char *ev_row_bytes(RowReader *reader, EvColumn column, size_t *length);
 extern int64 ev_row_integer(const RowReader *reader, EvColumn column);

@@ -24,22 +24,6 @@
 
 #include "row_reader.h"
 
-/* Is there no such column, or no value in it? */
-bool
-ev_row_is_null(const RowReader *reader, EvColumn column)
-{
-	AttrNumber	attnum = reader->outbox->columns[column];
-
-	return attnum == 0 || reader->nulls[attnum - 1];
-}
-
-/* What is in a column that is not null. */
-Datum
-ev_row_value(const RowReader *reader, EvColumn column)
-{
-	return reader->values[reader->outbox->columns[column] - 1];
-}
-
 /*
  * Text of the database as UTF-8, NUL-terminated where it had to be converted.
  * NULL, with a reason, if it is not valid in the database's encoding.
@@ -166,14 +150,25 @@ ev_row_text(RowReader *reader, EvColumn column, size_t *length)
 						reader->outbox->types[column], length);
 }
 
-/* The same, NUL-terminated. */
+/* Text of a row, which has no NUL in it, with one behind it. */
+char *
+ev_row_copy(const char *text, size_t length)
+{
+	char	   *copy = palloc(length + 1);
+
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+/* A column as UTF-8 text, NUL-terminated. */
 char *
 ev_row_cstring(RowReader *reader, EvColumn column)
 {
 	size_t		length;
 	const char *text = ev_row_text(reader, column, &length);
 
-	return text == NULL ? NULL : pnstrdup(text, length);
+	return text == NULL ? NULL : ev_row_copy(text, length);
 }
 
 /* A column's bytes, of what is not bytea those of its text; or NULL. */

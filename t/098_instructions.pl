@@ -12,7 +12,7 @@ plan(skip_all => 'a sanitizer has instructions of its own') if sanitized();
 
 # For a row with a payload of 300 bytes and five headers, besides what
 # PostgreSQL needs to decode it.
-my $known = 13_000;
+my $known = 12_500;
 my $rows = 2000;
 my $node = new_node('main');
 
