@@ -53,6 +53,11 @@ max_replication_slots = 20
 max_wal_senders = 10
 END
 
+# In MB: what is left to what is measured, with its files, and what of it is not
+# filled.
+my $working_memory = 6000;
+my $left_free = 200;
+
 # ---------------------------------------------------------------------
 # Servers
 # ---------------------------------------------------------------------
@@ -60,11 +65,12 @@ END
 # A Kafka and a server that publishes to it, warmed up.  Options are those of
 # new_node, kafka => further lines for the broker, proxied => 1 for a way to it
 # that can be made longer, and full => 1 where memory is to be full, see
-# fill_memory.
+# hold_memory.
 sub bench_servers
 {
 	my ($name, %options) = @_;
 	our $full = delete $options{full};
+	hold_memory() if $full;
 	my $kind = $ENV{KAFKA} || 'real';
 	my $proxied = delete $options{proxied};
 	my $kafka = $kind eq 'mock' ? mock_kafka() : Bench::Kafka->new(conf => delete $options{kafka}, proxied => $proxied);
@@ -82,25 +88,44 @@ sub bench_servers
 	return ($kafka, $node);
 }
 
-# Fills memory that is free with pages of files without contents, which others
-# take as they need them: that is how a server looks that has run for a while.
-# What a virtual machine leaves free its host may take back, and to get it anew
-# costs a multiple of what is measured.
+# What a virtual machine leaves free, or does not touch for long, its host may
+# take back, and to get it anew costs a multiple of what is measured.  A server
+# that has run for a while has neither.  So most of memory is taken, by a process
+# that ends with this one, ...
+sub hold_memory
+{
+	my ($available) = memory('MemAvailable') - $working_memory;
+	my ($in, $out) = ('', '');
+	our $holder;
+
+	return if $holder || $available < $working_memory;
+	$holder = IPC::Run::start(
+		[ 'perl', '-e', '$| = 1; push @held, "x" x (64 << 20) for 1 .. $ARGV[0] / 64; print "held\n"; <STDIN>', int($available) ],
+		'<', \$in, '>', \$out);
+	$holder->pump until $out =~ /held/;
+	return;
+}
+
+# ... and what is free of the rest is filled with pages of a file without
+# contents, which others take as they need them.
 sub fill_memory
 {
-	my $meminfo = slurp_file('/proc/meminfo');
-	my ($all, $free) = map { $meminfo =~ /^$_:\s+(\d+)/m } qw(MemTotal MemFree);
-	our @files;
+	my $size = int(memory('MemFree') - $left_free);
+	our $filled //= 0;
+	our $name //= PostgreSQL::Test::Utils::tempdir() . '/memory';
 
-	@files = map { PostgreSQL::Test::Utils::tempdir() . "/memory$_" } 1, 2 unless @files;
-	return if $free < $all / 20;
-	my @readers = map {
-		open(my $file, '>>', $_) or die "could not write $_: $!";
-		truncate($file, $all * 1024 * 0.45) or die "could not write $_: $!";
-		IPC::Run::start([ 'cat', $_ ], '>', '/dev/null');
-	} @files;
-	$_->finish foreach @readers;
+	return unless our $full and $size > $left_free / 4;
+	open(my $file, '>>', $name) or die "could not write $name: $!";
+	truncate($file, ($filled + $size) << 20) or die "could not write $name: $!";
+	run_command('dd', "if=$name", 'of=/dev/null', 'bs=1M', "skip=$filled", 'status=none');
+	$filled += $size;
 	return;
+}
+
+# In MB, what the kernel calls so.
+sub memory
+{
+	return slurp_file('/proc/meminfo') =~ /^$_[0]:\s+(\d+)/m ? $1 / 1024 : 0;
 }
 
 # The server may load our own output plugin and those of peers as well.
@@ -280,6 +305,7 @@ sub arrival_of
 {
 	my ($kafka, $topic, $count, $code) = @_;
 	my $before = ends($kafka, $topic);
+	fill_memory();
 	my @result = $code->();
 	my $after;
 
@@ -344,7 +370,7 @@ sub compare
 	{
 		foreach my $name (@names)
 		{
-			fill_memory() if our $full;
+			fill_memory();
 			my @figures = $code{$name}->($round);
 			diag("$bench, round $round, $name: " . join(' ', map { s/(\.\d\d)\d+/$1/r } @figures));
 			while (my ($figure, $value) = splice(@figures, 0, 2))
@@ -377,11 +403,15 @@ sub ratios
 	return;
 }
 
-# A broker as its users run it, with the JVM's own compiler and collector.
+# A broker as its users run it: with the JVM's own compiler, and what Kafka's
+# scripts set of its memory.
 package Bench::Kafka;
 
 our @ISA;
 BEGIN { @ISA = ('Eventuate::Kafka') }
+
+my @memory = qw(-Xms1g -Xmx1g -XX:+UseG1GC -XX:MaxGCPauseMillis=20
+  -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent);
 
 sub class
 {
@@ -389,7 +419,7 @@ sub class
 	my @command = $self->SUPER::class($class, @arguments);
 
 	return @command unless $class eq 'kafka.Kafka';
-	return map { /^-Xmx/ ? '-Xmx1g' : $_ } grep { !/UseSerialGC|TieredStopAtLevel/ } @command;
+	return map { /^-Xmx/ ? @memory : $_ } grep { !/UseSerialGC|TieredStopAtLevel/ } @command;
 }
 
 1;

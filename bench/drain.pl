@@ -1,7 +1,7 @@
 # How fast a backlog of committed messages reaches Kafka, in transactions of
 # one row and of a thousand, beside what else could do it.
 #
-#	make bench BENCH=drain			ROWS=300000 ROUNDS=5 KAFKA=real|mock
+#	make bench BENCH=drain			ROWS=500000 ROUNDS=5 KAFKA=real|mock
 #
 # "count" decodes in the process and throws everything away; "bare" is
 # librdkafka alone with the same records.  The clock is the broker's: from the
@@ -15,7 +15,7 @@ use Bench;
 use Bench::Backlog;
 use Bench::Peers;
 
-my $rows = $ENV{ROWS} || 300_000;
+my $rows = $ENV{ROWS} || 500_000;
 my $rounds = rounds(5);
 my ($kafka, $node) = bench_servers('drain', full => 1);
 

@@ -43,7 +43,12 @@ sub warm_up
 {
 	my ($self) = @_;
 
-	$self->bare foreach 1 .. 6;
+	$self->bare foreach 1 .. 15;
+	foreach (1, 2)
+	{
+		$self->eventuate;
+		$self->exactly_once;
+	}
 	return;
 }
 
