@@ -422,4 +422,18 @@ sub class
 	return map { /^-Xmx/ ? @memory : $_ } grep { !/UseSerialGC|TieredStopAtLevel/ } @command;
 }
 
+# CPU seconds of the JVM's compilers.
+sub compiling
+{
+	my ($self) = @_;
+	my $pid = $self->pid;
+	my $seconds = 0;
+
+	foreach my $thread (map { m{^/proc/(.*)} } glob "/proc/$pid/task/*")
+	{
+		$seconds += Bench::cpu_of($thread) if Bench::slurp_file("/proc/$thread/comm") =~ /^C[12] Compiler/;
+	}
+	return $seconds;
+}
+
 1;

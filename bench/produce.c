@@ -3,7 +3,7 @@
  * produce.c
  *	  librdkafka alone: how fast does it bring the same records to Kafka?
  *
- *	produce BROKERS TOPIC COUNT
+ *	produce BROKERS TOPIC COUNT [CODEC]
  *
  * The records are those that eventuate makes of the messages in bench/, with
  * keys 1 to 1000.  Ends when Kafka has acknowledged all of them.
@@ -28,11 +28,12 @@ delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 }
 
 static rd_kafka_t *
-make_producer(const char *brokers)
+make_producer(const char *brokers, const char *codec)
 {
 	const char *const properties[][2] = {
 		{"bootstrap.servers", brokers},
 		{"enable.idempotence", "true"},
+		{"compression.codec", codec},
 		{"linger.ms", "5"},
 		{"partitioner", "murmur2_random"},
 		{"queue.buffering.max.messages", "100000"}
@@ -69,9 +70,9 @@ main(int argc, char **argv)
 	char		key[16];
 	int			count;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
-	producer = make_producer(argv[1]);
+	producer = make_producer(argv[1], argc == 5 ? argv[4] : "none");
 	topic = rd_kafka_topic_new(producer, argv[2], NULL);
 	count = atoi(argv[3]);
 	memset(note, 'x', 288);
