@@ -35,6 +35,13 @@
 #define MAX_TOTAL (8 * 1024 * 1024)
 
 /*
+ * In bytes: rows of a transaction lie one behind the other in pieces of this
+ * size, and a larger one in a piece of its own, so that there is no more memory
+ * to fetch than there are rows.  Fits a free list of the memory context.
+ */
+#define PIECE_SIZE 8192
+
+/*
  * When all transactions are given to the reorder buffer each gets a position of
  * its own, and the one whose commit made us do it one behind them.  No record
  * but those two begins there: behind the first byte of the record before, which
@@ -46,6 +53,13 @@
 /* Transactions with rows. */
 #define MAX_TRANSACTIONS ((int) (BEFORE_COMMIT + IN_COMMIT - 1))
 
+typedef struct Piece
+{
+	struct Piece *next;
+	Size		size;			/* in bytes, with this header */
+	Size		used;			/* of these */
+} Piece;
+
 typedef struct HeldTransaction
 {
 	TransactionId xid;			/* hash key */
@@ -53,6 +67,7 @@ typedef struct HeldTransaction
 	Size		size;
 	EvHeldRow  *first;
 	EvHeldRow **last;
+	Piece	   *pieces;			/* that has them, the last one first */
 } HeldTransaction;
 
 #define SH_PREFIX held
@@ -96,6 +111,7 @@ enter(TransactionId xid)
 	{
 		transaction->size = 0;
 		transaction->first = NULL;
+		transaction->pieces = NULL;
 	}
 	return transaction;
 }
@@ -104,7 +120,7 @@ enter(TransactionId xid)
 static Size
 row_size(Size size)
 {
-	return MAXALIGN(sizeof(EvHeldRow)) + size;
+	return MAXALIGN(sizeof(EvHeldRow)) + MAXALIGN(size);
 }
 
 /* Is there room for a row of so many bytes more of the transaction? */
@@ -120,6 +136,29 @@ ev_held_may_add(TransactionId xid, Size size)
 	return transaction->size + row_size(size) <= MAX_SIZE;
 }
 
+/* So many bytes more of memory, behind those that the transaction has. */
+static void *
+allocate(HeldTransaction *transaction, Size size)
+{
+	Piece	   *piece = transaction->pieces;
+	char	   *start;
+
+	if (piece == NULL || piece->size - piece->used < size)
+	{
+		Size		needed = MAXALIGN(sizeof(Piece)) + size;
+
+		needed = Max(needed, PIECE_SIZE);
+		piece = MemoryContextAlloc(context, needed);
+		piece->next = transaction->pieces;
+		piece->size = needed;
+		piece->used = MAXALIGN(sizeof(Piece));
+		transaction->pieces = piece;
+	}
+	start = (char *) piece + piece->used;
+	piece->used += size;
+	return start;
+}
+
 /*
  * One more row, behind those that the transaction has; the caller fills in
  * what it consists of, "size" bytes at tuple.t_data.
@@ -128,7 +167,7 @@ EvHeldRow *
 ev_held_add(TransactionId xid, XLogRecPtr lsn, Size size)
 {
 	HeldTransaction *transaction = enter(xid);
-	EvHeldRow  *row = MemoryContextAlloc(context, row_size(size));
+	EvHeldRow  *row = allocate(transaction, row_size(size));
 
 	if (transaction->first == NULL)
 	{
@@ -163,14 +202,15 @@ free_rows(HeldTransaction *transaction)
 	if (transaction->first != NULL)
 		with_rows--;
 	total -= transaction->size;
-	while (transaction->first != NULL)
-	{
-		EvHeldRow  *row = transaction->first;
-
-		transaction->first = row->next;
-		pfree(row);
-	}
+	transaction->first = NULL;
 	transaction->size = 0;
+	while (transaction->pieces != NULL)
+	{
+		Piece	   *piece = transaction->pieces;
+
+		transaction->pieces = piece->next;
+		pfree(piece);
+	}
 }
 
 /*
