@@ -49,6 +49,13 @@
 /* In ms, how often librdkafka says where records wait. */
 #define STATISTICS_INTERVAL "2000"
 
+/*
+ * In bytes: how large a request for a partition becomes in a backlog.  With
+ * librdkafka's 1,000,000 so much is on its way that no cache has it, and to a
+ * broker with a heap of 1 GB a request of half a megabyte is a large object.
+ */
+#define BATCH_SIZE "450000"
+
 /* In ms: so long a crash may keep consumers waiting for its open transaction. */
 #define TRANSACTION_TIMEOUT "15000"
 
@@ -151,6 +158,7 @@ add_defaults(EvProperties *all, const char *database)
 	add(all, "client.id", psprintf("eventuate-%s", database));
 	add(all, "partitioner", "murmur2_random");
 	add(all, "linger.ms", EV_LINGER);
+	add(all, "batch.size", BATCH_SIZE);
 	add(all, "socket.keepalive.enable", "true");
 }
 
