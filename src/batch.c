@@ -44,7 +44,6 @@ static uint64 count = 0;
 static size_t size = 0;			/* in bytes */
 static EvInstant since = 0;		/* of its first record */
 static bool joined = false;		/* may Kafka be sent its records? */
-static bool full = false;		/* is more to be sent than it takes? */
 static EvInstant ready_at = 0;	/* and since when is Kafka ready */
 static bool closed = false;
 static bool broken = false;
@@ -135,10 +134,8 @@ ev_batch_ripe(EvInstant now, uint64 limit)
 void
 ev_batch_close(void)
 {
-	if (closed || count == 0)
-		return;
-	closed = true;
-	full = is_large(ev_instant_now());
+	if (count > 0)
+		closed = true;
 }
 
 /* Is it closed, and can be committed? */
@@ -182,27 +179,24 @@ begin_anew(EvBatchNews news)
 		ev_producer_set_sound(true);
 	count = size = 0;
 	since = 0;
-	joined = full = closed = broken = committing = aborting = false;
+	joined = closed = broken = committing = aborting = false;
 	return news;
 }
 
 /*
- * Where there were records, more are likely to come soon.  Where more are
- * waiting, they better wait in librdkafka.
+ * Where there were records, more are likely to come soon, or are waiting: so
+ * Kafka is made ready for them.  In librdkafka they would wait for longer.
  */
 static EvBatchNews
 take_commit(void)
 {
 	bool		any = count > 0;
-	bool		more = full;
 
 	if (!XLogRecPtrIsInvalid(asked))
 		committed = asked;
 	committed_at = ev_instant_now();
 	(void) begin_anew(EV_BATCH_COMMITTED);
-	if (more)
-		joined = true;
-	else if (any)
+	if (any)
 		join();
 	return EV_BATCH_COMMITTED;
 }
