@@ -7,8 +7,8 @@ use warnings;
 use lib 't';
 use Eventuate;
 
-my $kafka = real_kafka();
-my $node = new_node('main', kafka => $kafka, restart_after_crash => 1,
+my $kafka = real_kafka(proxied => 1);
+my $node = new_node('main', kafka => $kafka->proxy, restart_after_crash => 1,
 	conf => "log_statement = none\nautovacuum = off\n");
 wait_for_state($node, 'postgres', 'streaming');
 prepare_load($node);
@@ -26,8 +26,9 @@ wait_caught_up($node);
 check_load($node, $kafka, 'load', 'switched on and off', once => 1);
 
 # More than goes into one of Kafka's transactions, with a crash in the middle, and
-# another in what was left.
+# another in what was left: Kafka is far away, so that these take a while.
 $kafka->create_topic('big', 1);
+$kafka->proxy->delay(100);
 my $log;
 my $before = stat_of($node, 'messages');
 $node->safe_psql('postgres', q{SELECT eventuate_send('big', i::text, 'k') FROM generate_series(1, 200000) AS i});
@@ -39,6 +40,7 @@ foreach my $count (20000, 0)
 	wait_for_log($node, qr/Of the transaction that ends at .* messages are published/, $log);
 	$before = 0;
 }
+$kafka->proxy->delay(0);
 wait_for_state($node, 'postgres', 'streaming');
 wait_caught_up($node);
 my @numbers = map { $_->{value} =~ /"payload":"(\d+)"/ } consume($kafka, 'big');
